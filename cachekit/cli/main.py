@@ -1,0 +1,71 @@
+"""The `cachekit` command: its subcommands by name, each imported only when it is used."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from cachekit.errors import CachekitError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("cachekit.cli.run:run", "Make videos from prompts, with a strategy or without."),
+    "eval": ("cachekit_eval.command:evaluate_command", "Compare videos with the uncached model's: PSNR, SSIM, LPIPS."),
+    "plan": ("cachekit.cli.plan:plan", "Show a planning strategy's pattern before anything runs."),
+    "bench": ("cachekit.cli.bench:bench", "Measure what attaching costs on this machine."),
+    "strategies": ("cachekit.cli.listings:strategies", "List the registered strategies and their parameters."),
+    "predictors": ("cachekit.cli.listings:predictors", "List the registered predictors and their parameters."),
+    "models": ("cachekit.cli.listings:models", "List the models that `run` knows."),
+    "adapters": ("cachekit.cli.listings:adapters", "List the registered adapters and their probes."),
+    "plugins": ("cachekit.cli.listings:plugins", "List the plugins found, and those that failed."),
+}
+"""Each command's home, and the line that `--help` shows, so that help imports none of them."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            from cachekit.errors import unknown
+
+            raise unknown("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cachekit-dit", prog_name="cachekit")
+def cli() -> None:
+    """Step-skipping caches for diffusion transformers: run them, compare them, write your own."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 some of the work failed, 2 the request was wrong."""
+    try:
+        status = cli.main(args=arguments, prog_name="cachekit", standalone_mode=False)
+    except CachekitError as error:
+        click.echo(f"cachekit: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("cachekit: interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)

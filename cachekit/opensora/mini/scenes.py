@@ -1,0 +1,190 @@
+"""The world the embedded model knows: coloured shapes that move or spin over a background, and their sentences."""
+
+import math
+import random
+from collections.abc import Iterator
+
+import attrs
+import torch
+
+FRAMES, HEIGHT, WIDTH, FPS = 17, 64, 64, 8
+
+COLOURS: dict[str, tuple[float, float, float]] = {
+    "red": (0.90, 0.10, 0.10),
+    "green": (0.10, 0.85, 0.20),
+    "blue": (0.12, 0.25, 0.95),
+    "yellow": (0.98, 0.90, 0.10),
+    "purple": (0.62, 0.12, 0.80),
+    "white": (0.97, 0.97, 0.97),
+}
+SHAPES = ("circle", "square", "triangle")
+DIRECTIONS: dict[str, tuple[float, float]] = {
+    "left": (-1.0, 0.0),
+    "right": (1.0, 0.0),
+    "up": (0.0, -1.0),
+    "down": (0.0, 1.0),
+}
+MOTIONS = (*(f"moves {direction}" for direction in DIRECTIONS), "spins")
+BACKGROUNDS = ("a night sky", "a meadow", "a desert", "the sea")
+
+HELD_OUT_SHARE = 0.2
+"""Share of all sentences that training never draws, so that adherence is measured on prompts it has not seen."""
+
+
+@attrs.frozen
+class Sprite:
+    """One object and what it does, in the words of the prompt."""
+
+    colour: str
+    shape: str
+    motion: str
+
+    @property
+    def phrase(self) -> str:
+        return f"a {self.colour} {self.shape} {self.motion}"
+
+    @property
+    def direction(self) -> str | None:
+        """`left`, `right`, `up` or `down`; None where it spins in place."""
+        return self.motion.removeprefix("moves ") if self.motion.startswith("moves ") else None
+
+
+@attrs.frozen
+class Scene:
+    """One or two sprites over a background: what a prompt says and a clip shows."""
+
+    sprites: tuple[Sprite, ...]
+    background: str
+
+    @property
+    def prompt(self) -> str:
+        """`a red circle moves left over a night sky and a white triangle spins`."""
+        first, *others = (sprite.phrase for sprite in self.sprites)
+        return " and ".join([f"{first} over {self.background}", *others])
+
+    @property
+    def held_out(self) -> bool:
+        """Whether training leaves this sentence out; decided by the sentence alone."""
+        return random.Random(self.prompt).random() < HELD_OUT_SHARE
+
+
+def draw_sprite(rng: random.Random) -> Sprite:
+    shape = rng.choice(SHAPES)
+    motions = MOTIONS[:-1] if shape == "circle" else MOTIONS
+    return Sprite(rng.choice(list(COLOURS)), shape, rng.choice(motions))
+
+
+def draw_scenes(seed: int, *, held_out: bool, sprites: int | None = None) -> Iterator[Scene]:
+    """Seeded scenes without end, of the training sentences or of the held-out ones.
+
+    `sprites` fixes the number of objects; None draws one (60%) or two of different colours.
+    """
+    rng = random.Random(seed)
+    while True:
+        count = sprites or (1 if rng.random() < 0.6 else 2)
+        drawn = tuple(draw_sprite(rng) for _ in range(count))
+        scene = Scene(drawn, rng.choice(BACKGROUNDS))
+        if len({sprite.colour for sprite in drawn}) == count and scene.held_out == held_out:
+            yield scene
+
+
+def background(name: str) -> torch.Tensor:
+    """The background's picture, `[3, H, W]` in [0, 1]; the same in every clip."""
+    y = torch.linspace(0, 1, HEIGHT)[:, None].expand(HEIGHT, WIDTH)
+    x = torch.linspace(0, 1, WIDTH)[None, :].expand(HEIGHT, WIDTH)
+
+    def blend(a: tuple[float, ...], b: tuple[float, ...], weight: torch.Tensor) -> torch.Tensor:
+        return torch.stack([p + (q - p) * weight for p, q in zip(a, b, strict=True)])
+
+    if name == "a night sky":
+        sky = blend((0.02, 0.02, 0.09), (0.10, 0.09, 0.26), y)
+        for star_x, star_y in ((0.13, 0.18), (0.37, 0.42), (0.62, 0.12), (0.86, 0.30), (0.22, 0.72), (0.74, 0.66)):
+            glow = torch.exp(-((x - star_x) ** 2 + (y - star_y) ** 2) * 1500)
+            sky = sky + 0.6 * glow
+        return sky.clamp(0, 1)
+    if name == "a meadow":
+        hill = torch.sigmoid((y - 0.55 + 0.06 * torch.sin(2 * math.pi * x)) * 60)
+        return blend((0.45, 0.62, 0.75), (0.16, 0.36, 0.12), hill)
+    if name == "a desert":
+        dune = torch.sigmoid((y - 0.6 - 0.08 * torch.sin(2 * math.pi * x + 1)) * 60)
+        return blend((0.62, 0.50, 0.46), (0.55, 0.40, 0.22), dune)
+    if name == "the sea":
+        waves = 0.5 + 0.5 * torch.sin(2 * math.pi * 4 * y)
+        return blend((0.03, 0.26, 0.36), (0.08, 0.36, 0.46), waves)
+    raise ValueError(f"no background named {name!r}; there are {', '.join(BACKGROUNDS)}")
+
+
+def coverage(shape: str, centre: torch.Tensor, angle: torch.Tensor, radius: float) -> torch.Tensor:
+    """How much of each pixel the shape covers, `[F, H, W]` in [0, 1], from its signed distance.
+
+    `centre` is `[F, 2]` (x, y) in pixels, `angle` `[F]` in radians, `radius` the shape's reach in pixels.
+    """
+    y, x = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
+    dx, dy = x - centre[:, 0, None, None], y - centre[:, 1, None, None]
+    cos, sin = torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
+    dx, dy = cos * dx + sin * dy, cos * dy - sin * dx
+    if shape == "circle":
+        distance = (dx.square() + dy.square()).sqrt() - 0.9 * radius
+    elif shape == "square":
+        distance = torch.maximum(dx.abs(), dy.abs()) - 0.8 * radius
+    elif shape == "triangle":
+        sides = [dx * math.sin(turn) + dy * math.cos(turn) for turn in (0, 2 * math.pi / 3, 4 * math.pi / 3)]
+        distance = torch.stack(sides).amax(0) - 0.6 * radius
+    else:
+        raise ValueError(f"no shape named {shape!r}; there are {', '.join(SHAPES)}")
+    return (0.5 - distance).clamp(0, 1)
+
+
+@attrs.frozen
+class Path:
+    """Where a sprite is in each frame: `centre` `[F, 2]` in pixels, `angle` `[F]` in radians."""
+
+    centre: torch.Tensor
+    angle: torch.Tensor
+    radius: float
+
+
+def draw_path(sprite: Sprite, rng: random.Random) -> Path:
+    radius = rng.uniform(9, 12)
+    time = torch.linspace(0, 1, FRAMES)
+    margin = radius + 1
+    if sprite.direction is None:
+        centre = torch.tensor([rng.uniform(margin, WIDTH - margin), rng.uniform(margin, HEIGHT - margin)])
+        turn = rng.uniform(0.8, 1.2) * math.pi
+        return Path(centre.expand(FRAMES, 2), rng.uniform(0, 2 * math.pi) + turn * time, radius)
+    travel = rng.uniform(24, 34)
+    dx, dy = DIRECTIONS[sprite.direction]
+
+    def start(size: int, heading: float) -> float:
+        low = margin + (travel if heading < 0 else 0)
+        high = size - margin - (travel if heading > 0 else 0)
+        return rng.uniform(low, high)
+
+    begin = torch.tensor([start(WIDTH, dx), start(HEIGHT, dy)])
+    centre = begin + travel * time[:, None] * torch.tensor([dx, dy])
+    return Path(centre, torch.zeros(FRAMES), radius)
+
+
+def draw_paths(scene: Scene, rng: random.Random) -> list[Path]:
+    """A path a sprite, kept apart where a few draws manage it."""
+    for _ in range(30):
+        paths = [draw_path(sprite, rng) for sprite in scene.sprites]
+        if len(paths) == 1 or (paths[0].centre - paths[1].centre).norm(dim=1).min() > sum(p.radius for p in paths):
+            break
+    return paths
+
+
+def render(scene: Scene, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A clip `[3, F, H, W]` in [-1, 1] of the scene, and the mask `[F, H, W]` of its sprites.
+
+    The seed settles what the sentence leaves open: sizes, places, speeds.
+    """
+    rng = random.Random(f"{scene.prompt}/{seed}")
+    frames = background(scene.background)[:, None].expand(3, FRAMES, HEIGHT, WIDTH)
+    mask = torch.zeros(FRAMES, HEIGHT, WIDTH)
+    for sprite, path in zip(scene.sprites, draw_paths(scene, rng), strict=True):
+        cover = coverage(sprite.shape, path.centre, path.angle, path.radius)
+        colour = torch.tensor(COLOURS[sprite.colour])[:, None, None, None]
+        frames = frames + (colour - frames) * cover
+        mask = torch.maximum(mask, cover)
+    return frames * 2 - 1, mask

@@ -1,0 +1,76 @@
+"""Stage 1: train the autoencoder on rendered clips."""
+
+from pathlib import Path
+
+import attrs
+import torch
+
+from cachekit.opensora.mini.autoencoder import Autoencoder, AutoencoderConfig
+from cachekit.opensora.mini.train.checkpoints import Checkpoint, ProgressLog, step_generator, warmup_then_decay
+from cachekit.opensora.mini.train.clips import Clips
+
+
+@attrs.frozen
+class AutoencoderRecipe:
+    steps: int = 3000
+    batch: int = 16
+    learning_rate: float = 2e-3
+    sprite_weight: float = 3.0
+    """Extra weight of the pixels that sprites cover: they are few, and all the prompt is about."""
+    edge_weight: float = 0.5
+    latent_noise: float = 0.1
+    """Noise added to latents in training, so that the decoder forgives the transformer's small errors."""
+    latent_penalty: float = 1e-3
+    seed: int = 0
+
+
+def edges(video: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return video.diff(dim=-1), video.diff(dim=-2)
+
+
+def reconstruction_loss(
+    decoded: torch.Tensor, video: torch.Tensor, mask: torch.Tensor, recipe: AutoencoderRecipe
+) -> torch.Tensor:
+    """Mean absolute error, sprites weighted, plus that of the spatial differences."""
+    weight = 1 + recipe.sprite_weight * mask[:, None]
+    error = ((decoded - video).abs() * weight).mean()
+    for got, wanted in zip(edges(decoded), edges(video), strict=True):
+        error = error + recipe.edge_weight * (got - wanted).abs().mean()
+    return error
+
+
+def train_autoencoder(folder: Path, clips: Clips, recipe: AutoencoderRecipe) -> Autoencoder:
+    """Train (or go on training) in `folder`; the result carries the latents' mean and deviation."""
+    torch.manual_seed(recipe.seed)
+    model = Autoencoder(AutoencoderConfig())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=1e-4)
+    checkpoint = Checkpoint(folder / "autoencoder.pt", {"model": model, "optimizer": optimizer})
+    log = ProgressLog(every=50)
+    for step in range(checkpoint.load(), recipe.steps):
+        generator = step_generator(recipe.seed, step)
+        video, mask = clips.batch(torch.randint(len(clips.prompts), (recipe.batch,), generator=generator))
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * warmup_then_decay(step, recipe.steps, warmup=100, decay_share=0.6)
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = model.raw_encode(video)
+            noise = torch.randn(latents.shape, generator=generator) * recipe.latent_noise
+            decoded = model.raw_decode(latents + noise)
+        loss = reconstruction_loss(decoded.float(), video, mask, recipe)
+        loss = loss + recipe.latent_penalty * latents.float().square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        log.step(step, loss.item())
+        checkpoint.save_when_due(step + 1)
+    checkpoint.save(recipe.steps)
+    measure_latents(model, clips)
+    return model.eval()
+
+
+@torch.no_grad()
+def measure_latents(model: Autoencoder, clips: Clips, count: int = 512) -> None:
+    """Set the latents' mean and deviation per channel from the first `count` clips."""
+    raw = torch.cat([model.raw_encode(clips.batch(indices)[0]) for indices in torch.arange(count).split(32)])
+    model.latent_mean.copy_(raw.mean(dim=(0, 2, 3, 4)))
+    model.latent_std.copy_(raw.std(dim=(0, 2, 3, 4)))

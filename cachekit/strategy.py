@@ -1,0 +1,111 @@
+"""The interface of strategies: when to compute the body, and when to skip it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from cachekit.errors import CachekitError
+
+if TYPE_CHECKING:
+    import torch
+
+    from cachekit.calibration import Calibrator
+    from cachekit.predictors import Predictor
+    from cachekit.residuals import Residual
+
+COMPUTED, SKIPPED = "X", "."
+
+
+@attrs.frozen
+class Run:
+    """What is known of a run before it starts: all that a plan may depend on."""
+
+    steps: int
+    predictor: Predictor
+    """What fills the skipped steps."""
+    timesteps: tuple[float, ...] | None = None
+    """The timestep of each step, where the caller gave them to `Session.reset`."""
+    branch: int = 0
+    """Which of the pipeline's guidance calls this plan is for."""
+
+
+@attrs.define
+class Step:
+    """One step of one branch, as a strategy or predictor sees it."""
+
+    index: int
+    """From 0."""
+    total: int
+    """Steps of the run."""
+    branch: int
+    hidden: Residual
+    """The body's input: a tensor, `[B, T*S, C]` in Open-Sora, or a tuple of one a stream."""
+    _timestep: torch.Tensor | float | None
+    _probe: Callable[[str], torch.Tensor]
+
+    @property
+    def timestep(self) -> float | None:
+        """The model's noise-level input for this step (the batch's first); None where it takes none.
+
+        Reading it reads a tensor's value: on a GPU, that waits for the GPU.
+        """
+        if self._timestep is None or isinstance(self._timestep, (int, float)):
+            return self._timestep
+        return float(self._timestep.flatten()[0])
+
+    def probe(self, name: str) -> torch.Tensor:
+        """A cheap tensor of this step that the adapter offers, such as `modulated_input`."""
+        return self._probe(name)
+
+
+@attrs.define
+class Strategy:
+    """Decides, step by step or all at once, whether to compute the body or to skip it.
+
+    A strategy is an attrs class; its public fields are its parameters. Each branch of each run gets a fresh copy, so
+    whatever a method stores on `self` never needs a reset.
+    """
+
+    predictor: ClassVar[str] = "reuse"
+    """The predictor it runs with unless the caller names one."""
+    probes: ClassVar[tuple[str, ...]] = ()
+    """The probes it asks for, so that an adapter without them is refused at `attach`."""
+
+    def plan(self, run: Run) -> str | None:
+        """All decisions ahead of time, `X` or `.` a step, where they depend on `run` alone; else None."""
+        return None
+
+    def should_compute(self, step: Step) -> bool:
+        """One decision, asked at every step where there is no plan; at the first step the answer is not used."""
+        raise NotImplementedError(f"{type(self).__name__} has neither a plan nor should_compute")
+
+    def calibrator(self) -> Calibrator | None:
+        """What measures this strategy's profile on uncached runs; None where it needs none."""
+        return None
+
+
+def checked_plan(strategy: Strategy, run: Run) -> str | None:
+    """The strategy's plan with its first step computed; refused where it is no pattern of this run."""
+    plan = strategy.plan(run)
+    if plan is None:
+        return None
+    if len(plan) != run.steps or set(plan) - {COMPUTED, SKIPPED}:
+        raise CachekitError(
+            f"the plan of {type(strategy).__name__} must be {run.steps} characters of 'X' and '.', one a step, "
+            f"but is {plan!r} ({len(plan)})"
+        )
+    return COMPUTED + plan[1:]
+
+
+def measured(help: str) -> dict[str, object]:  # noqa: A002
+    """Metadata of a field that a profile fills, such as MagCache's ratios: `attach` refuses to go without it."""
+    return {"help": help, "measured": True}
+
+
+def missing_measurements(strategy: Strategy) -> Sequence[str]:
+    """Names of the measured fields that neither a profile nor the caller has filled."""
+    fields = attrs.fields(type(strategy))
+    return [f.name for f in fields if f.metadata.get("measured") and getattr(strategy, f.name) is None]

@@ -1,0 +1,80 @@
+"""TeaCache: timestep embedding tells it's time to cache (arXiv 2411.19108).
+
+How much the body's output will change from one step to the next shows in how much its modulated input changes:
+a polynomial fitted once per model maps the relative L1 change of the one to that of the other (section 3.3). The
+estimates are added up since the last computed step, and the next step whose sum reaches `thresh` is computed
+(section 3.4). The published code computes the first and the last step always.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+from attrs import validators
+
+import cachekit
+
+if TYPE_CHECKING:
+    import torch
+
+
+def check_coefficients(instance: object, attribute: attrs.Attribute[Any], value: Sequence[float]) -> None:
+    if not value or not all(isinstance(entry, (int, float)) and math.isfinite(entry) for entry in value):
+        raise ValueError(f"coefficients must be finite numbers, highest power first, not {value!r}")
+
+
+def check_finite(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{attribute.name} must be a finite number, not {value!r}")
+
+
+@attrs.define
+class TeaCache(cachekit.Strategy):
+    """Compute again once the estimated changes of the output add up to the threshold."""
+
+    probes: ClassVar[tuple[str, ...]] = ("modulated_input",)
+
+    thresh: float = attrs.field(
+        default=0.2,
+        validator=[check_finite, validators.ge(0)],
+        metadata={"help": "estimated relative change that may add up before a step is computed"},
+    )
+    coefficients: Sequence[float] | None = attrs.field(
+        default=None,
+        validator=validators.optional(check_coefficients),
+        metadata=cachekit.measured("polynomial from the input's relative change to the output's, highest power first"),
+    )
+    _change: float = attrs.field(default=0.0, init=False, repr=False)
+    _previous: torch.Tensor | None = attrs.field(default=None, init=False, repr=False)
+
+    def should_compute(self, step: cachekit.Step) -> bool:
+        probe = step.probe("modulated_input")
+        previous, self._previous = self._previous, probe
+        if previous is not None and 0 < step.index < step.total - 1:
+            self._change += polynomial(self.coefficients or (), relative_l1(probe, previous))
+            if self._change < self.thresh:
+                return False
+        self._change = 0.0
+        return True
+
+
+def relative_l1(now: torch.Tensor, before: torch.Tensor) -> float:
+    """mean |now - before| / mean |before|; reading it waits for the GPU, once a step."""
+    return float(((now - before).abs().mean() / before.abs().mean()).item())
+
+
+def polynomial(coefficients: Sequence[float], x: float) -> float:
+    """Horner's scheme, highest power first."""
+    value = 0.0
+    for coefficient in coefficients:
+        value = value * x + coefficient
+    return value
+
+
+@cachekit.hookimpl
+def cachekit_strategies(register: cachekit.hooks.RegisterStrategy) -> None:
+    register("teacache", TeaCache, profiles=importlib.resources.files(__name__) / "profiles")
