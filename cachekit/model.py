@@ -1,0 +1,82 @@
+"""The interface of models: what `cachekit run` needs to make a video from a prompt with any of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Pipeline(ABC):
+    """A loaded model: text encoder, transformer, sampler and decoder, in the three stages that `run` times."""
+
+    transformer: nn.Module
+    """What a strategy is attached to."""
+    calls_per_step: int = 1
+    """Calls of the transformer in a denoising step."""
+    fps: float
+    """Frames a second of its videos."""
+
+    def check_prompt(self, prompt: str) -> list[str]:
+        """Warnings about a prompt, before anything runs; raises CachekitError where it can't be used."""
+        return []
+
+    @abstractmethod
+    def timesteps(self, steps: int) -> tuple[float, ...]:
+        """The timestep that the transformer is given at each of `steps` steps."""
+
+    @abstractmethod
+    def encode_text(self, prompt: str) -> object:
+        """What `denoise` takes for this prompt."""
+
+    @abstractmethod
+    def denoise(
+        self,
+        text: object,
+        *,
+        seed: int,
+        steps: int,
+        guidance_scale: float,
+        on_step: Callable[[int], None] | None = None,
+    ) -> torch.Tensor:
+        """Latents made in `steps` steps from the noise of `seed`; `on_step` is told the number of steps done.
+
+        The same arguments give the same latents.
+        """
+
+    @abstractmethod
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Frames `[T, H, W, 3]`, uint8, on the CPU."""
+
+
+@attrs.define
+class Model(ABC):
+    """A model by name: an attrs class whose fields are its options (`--model name:field=value`)."""
+
+    transformer_class: ClassVar[str]
+    """Class name of its transformer, as profiles name it."""
+    steps: ClassVar[int]
+    """Denoising steps of a run unless the caller says otherwise."""
+    guidance_scale: ClassVar[float]
+    example_prompts: ClassVar[tuple[str, ...]]
+    """What `run` makes where no prompt is given."""
+    sampler: ClassVar[str]
+    """Name of the sampler, as profiles name it."""
+
+    @abstractmethod
+    def architecture(self) -> dict[str, object]:
+        """What the adapter would read off its transformer, without loading it."""
+
+    @abstractmethod
+    def timesteps(self, steps: int) -> tuple[float, ...]:
+        """The timestep of each step, without loading the model."""
+
+    @abstractmethod
+    def load(self, *, device: str, dtype: str | None) -> Pipeline:
+        """Load it onto a torch device; `dtype` is a torch dtype's name, None for the model's own choice."""
