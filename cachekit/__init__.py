@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cachekit.adapter import Adapter as Adapter
     from cachekit.attaching import attach as attach
+    from cachekit.calibration import Calibrator as Calibrator
+    from cachekit.calibration import Conditions as Conditions
     from cachekit.errors import CachekitError as CachekitError
     from cachekit.hooks import hookimpl as hookimpl
     from cachekit.model import Model as Model
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Adapter": "adapter",
+    "Calibrator": "calibration",
+    "Conditions": "calibration",
     "CachekitError": "errors",
     "LinearPredictor": "predictors",
     "Model": "model",

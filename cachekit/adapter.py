@@ -41,14 +41,14 @@ class Adapter(ABC):
 
     @abstractmethod
     def architecture(self, transformer: nn.Module) -> dict[str, object]:
-        """Sizes that tell one model of the family from another (widths, depth, channels); a profile's digest is theirs."""
+        """Sizes that tell one model of the family from another, as width and depth; a profile's digest is theirs."""
 
     def hidden(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Residual:
         """The body's input, from the arguments of the first block."""
         hidden: torch.Tensor = args[0]
         return hidden
 
-    def body_output(self, returned: Any, hidden: Residual) -> Residual:  # noqa: ANN401
+    def body_output(self, returned: Any, hidden: Residual) -> Residual:
         """The body's output, of the streams and shapes of its input `hidden`, from what the last block returned."""
         output: Residual = returned
         return output

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from cachekit.adapter import Adapter
 from cachekit.errors import CachekitError
-from cachekit.parameters import build, parse_spec, public_fields
+from cachekit.parameters import build, parse_spec
 from cachekit.plugins import PluginManager, get_plugins
 from cachekit.predictors import Predictor
 from cachekit.profiles import Profile, check_fits, choose_profile, load_folder, load_profile
@@ -137,10 +136,3 @@ def all_profiles(plugins: PluginManager) -> Iterator[Profile]:
     for registration in (*plugins.models, *plugins.strategies):
         if registration.profiles is not None:
             yield from load_folder(registration.profiles)
-
-
-def strategy_values(strategy: Strategy | Predictor) -> dict[str, object]:
-    """The parameter values of a strategy or predictor, for a manifest."""
-    return {field.name: getattr(strategy, field.name) for field in public_fields(type(strategy))}
-
-

@@ -1,4 +1,4 @@
-"""Standing before the calls of one transformer and of its blocks: on the instances alone, and undone without a trace."""
+"""Standing before the calls of one transformer and of its blocks: on the instances alone, and undone whole."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class InterceptedForward:
     position: int
     forward: Forward
 
-    def __call__(self, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
         return self.listener.run_block(self.position, self.forward, args, kwargs)
 
 

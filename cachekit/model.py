@@ -20,6 +20,8 @@ class Pipeline(ABC):
     """What a strategy is attached to."""
     calls_per_step: int = 1
     """Calls of the transformer in a denoising step."""
+    guidance_in_batch: bool = False
+    """Whether a call's batch holds both guidance branches, the captions' half first."""
     fps: float
     """Frames a second of its videos."""
 
@@ -68,6 +70,8 @@ class Model(ABC):
     """What `run` makes where no prompt is given."""
     sampler: ClassVar[str]
     """Name of the sampler, as profiles name it."""
+    dtype: ClassVar[str] = "float32"
+    """Name of the torch dtype it runs in unless the caller says otherwise."""
 
     @abstractmethod
     def architecture(self) -> dict[str, object]:

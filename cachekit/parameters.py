@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import math
+import sys
 import textwrap
 import types
 import typing
@@ -52,6 +53,17 @@ def public_fields(kind: type) -> list[attrs.Attribute[Any]]:
     return [field for field in attrs.fields(kind) if field.init and not field.name.startswith("_")]
 
 
+def parameter_values(holder: object) -> dict[str, object]:
+    """The parameters of a strategy or predictor, by name."""
+    return {field.name: getattr(holder, field.name) for field in public_fields(type(holder))}
+
+
+def as_json(values: Mapping[str, object]) -> dict[str, Any]:
+    """Parameter values as JSON holds them: lists for tuples."""
+    content: dict[str, Any] = json.loads(json.dumps(values))
+    return content
+
+
 def build(kind: type[T], name: str, values: Mapping[str, object]) -> T:
     """An object of `kind` (registered as `name`) with these parameter values, each checked; text is read by type.
 
@@ -72,7 +84,7 @@ def build(kind: type[T], name: str, values: Mapping[str, object]) -> T:
         raise CachekitError(f"{name}: {_first_sentence(error)}") from error
 
 
-def coerce(value: object, wanted: Any, what: str) -> Any:  # noqa: ANN401
+def coerce(value: object, wanted: Any, what: str) -> Any:
     """`value` as the type `wanted`: itself where it fits, read where it is text; else a CachekitError naming `what`."""
     options = typing.get_args(wanted) if _is_union(wanted) else (wanted,)
     for option in options:
@@ -104,8 +116,8 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
 _NO_FIT = object()
 
 
-def _fit(value: object, wanted: Any) -> object:  # noqa: ANN401
-    if wanted is Any or not isinstance(wanted, type | types.GenericAlias) and typing.get_origin(wanted) is None:
+def _fit(value: object, wanted: Any) -> object:
+    if wanted is Any or (not isinstance(wanted, type | types.GenericAlias) and typing.get_origin(wanted) is None):
         return value
     if wanted is types.NoneType:
         return None if value is None or value == "none" else _NO_FIT
@@ -123,7 +135,7 @@ def _fit(value: object, wanted: Any) -> object:  # noqa: ANN401
     return _NO_FIT
 
 
-def _fit_sequence(value: object, wanted: Any) -> object:  # noqa: ANN401
+def _fit_sequence(value: object, wanted: Any) -> object:
     if isinstance(value, str):
         value = _read(value)
     if hasattr(value, "tolist"):
@@ -159,13 +171,21 @@ def _is_union(kind: object) -> bool:
 
 
 def _types(kind: type) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(kind)
-    except NameError:
-        return {}
+    """The type of each parameter; Any for one whose name can't be resolved at run time."""
+    types_by_name: dict[str, Any] = {}
+    for field in public_fields(kind):
+        owner = next((base for base in kind.__mro__ if field.name in inspect.get_annotations(base)), kind)
+        wanted: Any = field.type
+        if isinstance(wanted, str):
+            try:
+                wanted = eval(wanted, dict(vars(sys.modules[owner.__module__])))
+            except NameError:
+                wanted = Any
+        types_by_name[field.name] = Any if wanted is None else wanted
+    return types_by_name
 
 
-def _type_name(kind: Any) -> str:  # noqa: ANN401
+def _type_name(kind: Any) -> str:
     if _is_union(kind):
         return " or ".join(_type_name(option) for option in typing.get_args(kind) if option is not types.NoneType)
     if typing.get_origin(kind) is not None:

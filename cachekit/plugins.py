@@ -8,7 +8,7 @@ import os
 import types
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 import pluggy
@@ -95,23 +95,23 @@ class PluginManager:
         return [plugin for plugin in self._loaded if plugin.failure]
 
     @cached_property
-    def strategies(self) -> Registry:
+    def strategies(self) -> Registry[Any]:
         return self._collect("strategy", "cachekit_strategies")
 
     @cached_property
-    def predictors(self) -> Registry:
+    def predictors(self) -> Registry[Any]:
         return self._collect("predictor", "cachekit_predictors")
 
     @cached_property
-    def adapters(self) -> Registry:
+    def adapters(self) -> Registry[Any]:
         return self._collect("adapter", "cachekit_adapters")
 
     @cached_property
-    def metrics(self) -> Registry:
+    def metrics(self) -> Registry[Any]:
         return self._collect("metric", "cachekit_metrics")
 
     @cached_property
-    def models(self) -> Registry:
+    def models(self) -> Registry[Any]:
         return self._collect("model", "cachekit_models")
 
     @cached_property
@@ -131,8 +131,8 @@ class PluginManager:
                 loaded[Plugin(name, name, "(module)")] = import_named(name)
         return loaded
 
-    def _collect(self, kind: str, hook: str) -> Registry:
-        registry: Registry = Registry(kind)
+    def _collect(self, kind: str, hook: str) -> Registry[Any]:
+        registry: Registry[Any] = Registry(kind)
         for plugin, module in self._loaded.items():
             if module is None:
                 continue

@@ -62,6 +62,8 @@ class Profile:
     sampler: str | None = None
     made: dict[str, Any] = attrs.field(factory=dict)
     """How: source or command, runs, figures of the fit."""
+    evidence: dict[str, Any] = attrs.field(factory=dict)
+    """What the calibrator saw, in the form in which shards add up; empty for published numbers."""
 
     def save(self, path: Path) -> None:
         """Write the profile, whole or not at all."""

@@ -54,12 +54,12 @@ def combine(weights: Sequence[float], residuals: Sequence[Residual]) -> Residual
     return tuple(totals) if isinstance(residuals[0], tuple) else totals[0]
 
 
-def held_bytes(holder: Any) -> int:  # noqa: ANN401
+def held_bytes(holder: Any) -> int:
     """Bytes of all tensors reachable from an attrs object, a mapping or a sequence; a shared one counts once."""
     return sum({id(tensor): tensor.nbytes for tensor in _tensors(holder)}.values())
 
 
-def _tensors(holder: Any) -> Iterable[torch.Tensor]:  # noqa: ANN401
+def _tensors(holder: Any) -> Iterable[torch.Tensor]:
     if hasattr(holder, "untyped_storage"):
         yield holder
     elif attrs.has(type(holder)):

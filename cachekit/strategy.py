@@ -12,7 +12,7 @@ from cachekit.errors import CachekitError
 if TYPE_CHECKING:
     import torch
 
-    from cachekit.calibration import Calibrator
+    from cachekit.calibration import Calibrator, Conditions
     from cachekit.predictors import Predictor
     from cachekit.residuals import Residual
 
@@ -82,8 +82,8 @@ class Strategy:
         """One decision, asked at every step where there is no plan; at the first step the answer is not used."""
         raise NotImplementedError(f"{type(self).__name__} has neither a plan nor should_compute")
 
-    def calibrator(self) -> Calibrator | None:
-        """What measures this strategy's profile on uncached runs; None where it needs none."""
+    def calibrator(self, conditions: Conditions) -> Calibrator | None:
+        """What measures this strategy's profile on uncached runs; None where there is nothing to measure."""
         return None
 
 
@@ -100,7 +100,7 @@ def checked_plan(strategy: Strategy, run: Run) -> str | None:
     return COMPUTED + plan[1:]
 
 
-def measured(help: str) -> dict[str, object]:  # noqa: A002
+def measured(help: str) -> dict[str, object]:
     """Metadata of a field that a profile fills, such as MagCache's ratios: `attach` refuses to go without it."""
     return {"help": help, "measured": True}
 

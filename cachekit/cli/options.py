@@ -12,7 +12,9 @@ def load_plugins(context: click.Context, parameter: click.Parameter, modules: tu
     """Load what `--plugin` names, and say which installed plugins failed."""
     plugins = use_modules(modules) if modules else get_plugins()
     for plugin in plugins.failures:
-        click.echo(f"cachekit: warning: the plugin {plugin.module} of {plugin.distribution} failed: {plugin.failure}", err=True)
+        click.echo(
+            f"cachekit: warning: the plugin {plugin.module} of {plugin.distribution} failed: {plugin.failure}", err=True
+        )
     return modules
 
 

@@ -24,7 +24,7 @@ def console(json_file: str | None) -> Console:
     return Console(quiet=json_file == "-", width=None if interactive else 200, soft_wrap=not interactive)
 
 
-def write_json(content: Any, json_file: str | None) -> None:  # noqa: ANN401
+def write_json(content: Any, json_file: str | None) -> None:
     """The result as JSON to the file, or to standard output for `-`; nothing where no file is named."""
     if json_file is None:
         return

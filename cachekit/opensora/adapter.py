@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cachekit.adapter import Adapter, has_modules
 
@@ -21,20 +21,17 @@ class OpenSoraAdapter(Adapter):
 
     @classmethod
     def fits(cls, transformer: nn.Module) -> bool:
-        return has_modules(transformer, "spatial_blocks", "temporal_blocks") and len(
-            transformer.spatial_blocks  # type: ignore[arg-type]
-        ) == len(transformer.temporal_blocks)  # type: ignore[arg-type]
+        if not has_modules(transformer, "spatial_blocks", "temporal_blocks"):
+            return False
+        spatial, temporal = block_lists(transformer)
+        return len(spatial) == len(temporal)
 
     def blocks(self, transformer: nn.Module) -> Sequence[nn.Module]:
-        pairs = zip(transformer.spatial_blocks, transformer.temporal_blocks, strict=True)  # type: ignore[arg-type]
-        return [block for pair in pairs for block in pair]
+        return [block for pair in zip(*block_lists(transformer), strict=True) for block in pair]
 
     def architecture(self, transformer: nn.Module) -> dict[str, object]:
-        first = transformer.spatial_blocks[0]  # type: ignore[index]
-        return opensora_architecture(
-            hidden_size=first.scale_shift_table.shape[-1],
-            depth=len(transformer.spatial_blocks),  # type: ignore[arg-type]
-        )
+        spatial, _ = block_lists(transformer)
+        return opensora_architecture(hidden_size=spatial[0].scale_shift_table.shape[-1], depth=len(spatial))
 
     def probe(
         self,
@@ -47,7 +44,7 @@ class OpenSoraAdapter(Adapter):
         """`modulated_input`: the first block's normed input, shifted and scaled as its attention will see it."""
         if name != "modulated_input":
             return super().probe(name, transformer, hidden, args, kwargs)
-        first = transformer.spatial_blocks[0]  # type: ignore[index]
+        first = block_lists(transformer)[0][0]
         t: torch.Tensor = args[2] if len(args) > 2 else kwargs["t"]
         shift, scale = (first.scale_shift_table[None] + t.reshape(len(t), 6, -1))[:, :2].chunk(2, dim=1)
         modulated: torch.Tensor = first.norm1(hidden) * (1 + scale) + shift
@@ -57,3 +54,8 @@ class OpenSoraAdapter(Adapter):
 def opensora_architecture(*, hidden_size: int, depth: int) -> dict[str, object]:
     """What tells one STDiT3 from another: the sizes that all three classes show alike."""
     return {"hidden_size": hidden_size, "depth": depth}
+
+
+def block_lists(transformer: nn.Module) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The spatial and the temporal blocks."""
+    return cast("Sequence[Any]", transformer.spatial_blocks), cast("Sequence[Any]", transformer.temporal_blocks)

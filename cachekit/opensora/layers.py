@@ -66,7 +66,7 @@ class ScalarEmbedder(nn.Module):
         exponents = torch.arange(half, dtype=torch.float32, device=scalar.device) / half
         angles = scalar[:, None].float() * torch.exp(-math.log(10000) * exponents)
         waves = torch.cat([angles.cos(), angles.sin()], dim=-1)
-        return self.mlp(waves.to(self.mlp[0].weight.dtype))
+        return self.mlp(waves.to(self.mlp.get_parameter("0.weight").dtype))
 
 
 class Mlp(nn.Module):
@@ -173,7 +173,5 @@ class CrossAttention(nn.Module):
     def forward(self, x: torch.Tensor, captions: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         q = self.q_linear(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
         k, v = self.kv_linear(captions).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        attended = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=None if mask is None else mask[:, None, None, :]
-        )
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=None if mask is None else mask[:, None, None, :])
         return self.proj(attended.transpose(1, 2).flatten(2))

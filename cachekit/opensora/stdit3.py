@@ -71,7 +71,7 @@ class STDiT3Block(nn.Module):
         noised: torch.Tensor | None = None,
         rotary: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """Hidden states `x` `[B, T*S, C]`, captions `y` `[B, L, C]` with `mask` `[B, L]`, timestep vector `t` `[B, 6*C]`.
+        """Hidden states `x` `[B, T*S, C]`, captions `y` `[B, L, C]` and their `mask`, timestep vector `t` `[B, 6*C]`.
 
         Where only some tokens are to be denoised, `noised` `[B, T*S, 1]` says which, and `t0` is the timestep vector
         of the others.
@@ -82,9 +82,7 @@ class STDiT3Block(nn.Module):
         x = x + self.cross_attn(x, y, mask)
         return x + gate_mlp * self.mlp(self.norm2(x) * (1 + scale_mlp) + shift_mlp)
 
-    def _attend(
-        self, x: torch.Tensor, frames: int, rotary: tuple[torch.Tensor, torch.Tensor] | None
-    ) -> torch.Tensor:
+    def _attend(self, x: torch.Tensor, frames: int, rotary: tuple[torch.Tensor, torch.Tensor] | None) -> torch.Tensor:
         batch = len(x)
         grid = x.unflatten(1, (frames, -1))
         if self.temporal:
@@ -161,9 +159,10 @@ class STDiT3(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        nn.init.normal_(self.fps_embedder.mlp[0].weight, std=0.02)
-        nn.init.zeros_(self.fps_embedder.mlp[2].weight)
+        nn.init.normal_(self.fps_embedder.mlp.get_parameter("0.weight"), std=0.02)
+        nn.init.zeros_(self.fps_embedder.mlp.get_parameter("2.weight"))
         for block in self.temporal_blocks:
+            assert isinstance(block, STDiT3Block)
             for last in (block.attn.proj, block.cross_attn.proj, block.mlp.fc2):
                 nn.init.zeros_(last.weight)
 
@@ -215,15 +214,11 @@ class STDiT3(nn.Module):
         cos, sin = (angles.to(dtype) for angles in self.rope.angles(frames))
         for spatial, temporal in zip(self.spatial_blocks, self.temporal_blocks, strict=True):
             hidden = spatial(hidden, captions, t_block, mask, frames, t0=t0_block, noised=noised)
-            hidden = temporal(
-                hidden, captions, t_block, mask, frames, t0=t0_block, noised=noised, rotary=(cos, sin)
-            )
+            hidden = temporal(hidden, captions, t_block, mask, frames, t0=t0_block, noised=noised, rotary=(cos, sin))
         values = self.final_layer(hidden, t, t0, noised)
         return self.unpatchify(values, (frames, rows, columns), sizes).float()
 
-    def unpatchify(
-        self, values: torch.Tensor, grid: tuple[int, int, int], sizes: Sequence[int]
-    ) -> torch.Tensor:
+    def unpatchify(self, values: torch.Tensor, grid: tuple[int, int, int], sizes: Sequence[int]) -> torch.Tensor:
         """Patches `[B, T*S, patch * out_channels]` back to a video `[B, out_channels, T, H, W]`, padding cut off."""
         patch = self.config.patch_size
         cells = values.view(len(values), *grid, *patch, self.out_channels)

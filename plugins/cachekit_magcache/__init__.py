@@ -25,9 +25,7 @@ class MagCache(cachekit.Strategy):
         validator=[finite, validators.ge(0)],
         metadata={"help": "summed error that a stretch of skipped steps may reach"},
     )
-    K: int = attrs.field(
-        default=3, validator=validators.ge(1), metadata={"help": "longest stretch of skipped steps"}
-    )
+    K: int = attrs.field(default=3, validator=validators.ge(1), metadata={"help": "longest stretch of skipped steps"})
     retention_ratio: float = attrs.field(
         default=0.2,
         validator=[finite, validators.ge(0), validators.le(1)],
@@ -54,6 +52,11 @@ class MagCache(cachekit.Strategy):
                 product, error, skipped = 1.0, 0.0, 0
             pattern += "." if skip else "X"
         return pattern
+
+    def calibrator(self, conditions: cachekit.Conditions) -> cachekit.Calibrator:
+        from cachekit_magcache.calibrator import RatioCalibrator
+
+        return RatioCalibrator(conditions)
 
 
 def ratios_for(ratios: Sequence[float | Sequence[float]], run: cachekit.Run) -> list[float]:

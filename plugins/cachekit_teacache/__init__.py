@@ -61,6 +61,11 @@ class TeaCache(cachekit.Strategy):
         self._change = 0.0
         return True
 
+    def calibrator(self, conditions: cachekit.Conditions) -> cachekit.Calibrator:
+        from cachekit_teacache.calibrator import PolynomialCalibrator
+
+        return PolynomialCalibrator(conditions)
+
 
 def relative_l1(now: torch.Tensor, before: torch.Tensor) -> float:
     """mean |now - before| / mean |before|; reading it waits for the GPU, once a step."""

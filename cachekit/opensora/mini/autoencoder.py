@@ -31,7 +31,7 @@ class ResBlock(nn.Module):
 
 
 class CausalConv(nn.Module):
-    """A 3-tap convolution over time that sees no later frame, `[B, C, T, H, W]`; the first frame is repeated before it."""
+    """A 3-tap convolution over time on `[B, C, T, H, W]` that sees no later frame; the first is repeated before it."""
 
     def __init__(self, channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -88,6 +88,8 @@ class Autoencoder(nn.Module):
             nn.Conv2d(width, 48, 3, padding=1),
             nn.PixelShuffle(4),
         )
+        self.latent_mean: torch.Tensor
+        self.latent_std: torch.Tensor
         self.register_buffer("latent_mean", torch.zeros(latent))
         self.register_buffer("latent_std", torch.ones(latent))
 

@@ -1,6 +1,5 @@
 """Training state on disk: written aside and renamed, so that a killed training goes on from the last one."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,7 @@ class Checkpoint:
         state = {name: part.state_dict() for name, part in self.parts.items()}  # type: ignore[attr-defined]
         aside = self.path.with_suffix(".tmp")
         torch.save({**state, "step": step}, aside)
-        os.replace(aside, self.path)
+        aside.replace(self.path)
         self._saved_at = time.monotonic()
 
     def save_when_due(self, step: int) -> None:

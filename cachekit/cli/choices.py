@@ -1,0 +1,93 @@
+"""From the words of a command line to the model, strategy and predictor that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from cachekit.attaching import resolve_predictor, resolve_strategy
+from cachekit.errors import CachekitError
+from cachekit.generation import Cache
+from cachekit.model import Model
+from cachekit.parameters import build, parse_spec, public_fields
+from cachekit.plugins import PluginManager
+from cachekit.strategy import Run, checked_plan
+from cachekit.uncached import NONE
+
+DEFAULT_MODEL = "opensora-mini"
+
+
+@attrs.frozen
+class ChosenModel:
+    """A model with its options."""
+
+    name: str
+    model: Model
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Its options that are set, for a manifest."""
+        values = {field.name: getattr(self.model, field.name) for field in public_fields(type(self.model))}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def choose_model(spec: str, plugins: PluginManager, extra: Mapping[str, object]) -> ChosenModel:
+    """The model that `name:field=value` means, with `extra` options where they are not None."""
+    name, settings = parse_spec(spec)
+    kind: type[Model] = plugins.models[name].value
+    options = {key: value for key, value in extra.items() if value is not None and value is not False}
+    known = {field.name for field in public_fields(kind)}
+    for key in options:
+        if key not in known:
+            raise CachekitError(f"the model {name!r} has no option --{key}; leave it out")
+    return ChosenModel(name, build(kind, name, {**settings, **options}))
+
+
+def choose_cache(
+    strategy: str,
+    settings: Mapping[str, object],
+    predictor: str | None,
+    profile: str | None,
+    chosen: ChosenModel,
+    steps: int,
+    plugins: PluginManager,
+) -> Cache | None:
+    """The strategy and predictor meant, checked against the model as far as that goes before loading it.
+
+    None for the strategy `none`, whose runs are the bare model's.
+    """
+    name, own = parse_spec(strategy)
+    twice = sorted(set(own) & set(settings))
+    if twice:
+        raise CachekitError(f"the parameter {twice[0]!r} is set twice; set it once")
+    model = chosen.model
+    resolved = resolve_strategy(
+        name,
+        {**own, **settings},
+        plugins,
+        model.transformer_class,
+        model.architecture(),
+        steps=steps,
+        profile=profile,
+    )
+    if name == NONE:
+        if predictor is not None:
+            raise CachekitError("the strategy 'none' skips nothing, so it takes no --predictor; leave it out")
+        return None
+    chosen_predictor = resolve_predictor(predictor, resolved, plugins)
+    checked_plan(resolved, Run(steps, chosen_predictor, model.timesteps(steps)))
+    return Cache(resolved, chosen_predictor)
+
+
+def choose_device(device: str) -> str:
+    """`auto` is cuda where there is one."""
+    import torch
+
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise CachekitError("--device cuda was asked for, but torch sees no GPU; use --device cpu")
+    return ("cuda" if available else "cpu") if device == "auto" else device
+
+
+DTYPES: Sequence[str] = ("float32", "bfloat16", "float16")

@@ -1,0 +1,68 @@
+"""`cachekit plan`: a planning strategy's pattern and ideal speedup, before anything runs."""
+
+from __future__ import annotations
+
+import click
+
+from cachekit.cli.options import json_option, plugin_option
+
+
+@click.command()
+@click.argument("strategy")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy (repeatable)."
+)
+@click.option("--predictor", metavar="NAME[:FIELD=VALUE]", help="What to put in place of a skipped step.")
+@click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
+@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
+@click.option("--steps", type=click.IntRange(min=1), help="Denoising steps  [default: the model's].")
+@plugin_option
+@json_option
+def plan(
+    strategy: str,
+    settings: tuple[str, ...],
+    predictor: str | None,
+    profile: str | None,
+    model_spec: str,
+    steps: int | None,
+    json_file: str | None,
+) -> None:
+    """Show a planning strategy's pattern before anything runs."""
+    from cachekit.cli.choices import choose_cache, choose_model
+    from cachekit.cli.report import console, write_json
+    from cachekit.errors import CachekitError
+    from cachekit.parameters import as_json, parse_settings
+    from cachekit.plugins import get_plugins
+    from cachekit.strategy import COMPUTED, Run, checked_plan
+    from cachekit.trace import Trace
+
+    plugins = get_plugins()
+    chosen = choose_model(model_spec, plugins, {})
+    step_count = steps or chosen.model.steps
+    cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
+    pattern: str | None = COMPUTED * step_count
+    if cache is not None:
+        pattern = checked_plan(cache.strategy, Run(step_count, cache.predictor, chosen.model.timesteps(step_count)))
+    if pattern is None:
+        raise CachekitError(
+            f"{strategy} decides while it runs, from what the model computes, so it has no plan; "
+            f"see its pattern with `cachekit run --strategy {strategy}`"
+        )
+    trace = Trace(pattern)
+    shown = console(json_file)
+    shown.print(trace.pattern, highlight=False)
+    shown.print(
+        f"computed {trace.computed} of {step_count} steps, ideal speedup {trace.ideal_speedup:.2f}", highlight=False
+    )
+    content = {
+        "strategy": strategy,
+        "model": chosen.name,
+        "steps": step_count,
+        "predictor": cache.predictor_spec(plugins) if cache else None,
+        "params": as_json(cache.params) if cache else {},
+        "pattern": trace.pattern,
+        "computed": trace.computed,
+        "skipped": trace.skipped,
+        "ideal_speedup": trace.ideal_speedup,
+    }
+    write_json(content, json_file)

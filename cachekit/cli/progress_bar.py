@@ -1,0 +1,36 @@
+"""The progress bar of a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class Bar:
+    """One bar for all pieces, which moves with the steps of each."""
+
+    def __init__(self, shown: Progress, task: TaskID) -> None:
+        self._shown = shown
+        self._task = task
+        self._finished = 0
+
+    def start(self, what: str) -> None:
+        self._shown.update(self._task, description=what[:50])
+
+    def step(self, done: int, total: int) -> None:
+        self._shown.update(self._task, completed=self._finished + done / total)
+
+    def finish(self, line: str) -> None:
+        self._finished += 1
+        self._shown.update(self._task, completed=self._finished)
+        self._shown.console.print(line, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def bar(pieces: int) -> Iterator[Bar]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        yield Bar(shown, shown.add_task("", total=pieces))

@@ -1,0 +1,174 @@
+"""`cachekit run`: videos from prompts, with a strategy or without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from cachekit.cli.options import json_option, plugin_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cachekit.generation import Outcome
+
+
+@click.command()
+@click.option(
+    "--strategy", default="magcache", show_default=True, metavar="NAME", help="When to skip; none for no cache."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy (repeatable)."
+)
+@click.option("--predictor", metavar="NAME[:FIELD=VALUE]", help="What to put in place of a skipped step.")
+@click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What a video shows (repeatable).")
+@click.option(
+    "--prompts", "prompts_from", metavar="FILE", help="A prompt a line, or JSON; - for standard input; vbench."
+)
+@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
+@click.option("--weights", metavar="PATH", help="The model's weights, where it takes any.")
+@click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can.")
+@click.option("--steps", type=click.IntRange(min=1), help="Denoising steps  [default: the model's].")
+@click.option("--guidance-scale", type=float, help="Classifier-free guidance  [default: the model's].")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first video's noise."
+)
+@click.option("--videos-per-prompt", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder of the videos."
+)
+@click.option("--format", "video_format", type=click.Choice(["mp4", "mkv"]), default="mp4", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]")
+@click.option("--overwrite", is_flag=True, help="Make the folder's videos anew.")
+@plugin_option
+@json_option
+def run(
+    strategy: str,
+    settings: tuple[str, ...],
+    predictor: str | None,
+    profile: str | None,
+    prompts: tuple[str, ...],
+    prompts_from: str | None,
+    model_spec: str,
+    weights: str | None,
+    offload: bool,
+    steps: int | None,
+    guidance_scale: float | None,
+    seed: int,
+    videos_per_prompt: int,
+    out: Path,
+    video_format: str,
+    device: str,
+    dtype: str | None,
+    overwrite: bool,
+    json_file: str | None,
+) -> int:
+    """Make videos from prompts, with a strategy or without.
+
+    Without prompts, the model's examples are made. The same command again goes on where a run was stopped.
+    """
+    from cachekit.cli.choices import choose_cache, choose_device, choose_model
+    from cachekit.cli.progress import progress
+    from cachekit.cli.report import console, write_json
+    from cachekit.generation import generate_folder, make_requests, prepare_folder
+    from cachekit.manifest import Setting
+    from cachekit.parameters import as_json, parse_settings
+    from cachekit.plugins import get_plugins
+    from cachekit.prompts import collect_prompts
+
+    plugins = get_plugins()
+    chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
+    model = chosen.model
+    step_count = steps or model.steps
+    cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
+    texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
+    requests = make_requests(texts, seed, videos_per_prompt)
+    setting = Setting(
+        model=chosen.name,
+        model_options=as_json(chosen.options),
+        strategy=strategy.partition(":")[0],
+        predictor=cache.predictor_spec(plugins) if cache else None,
+        params=as_json(cache.params) if cache else {},
+        steps=step_count,
+        guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
+        device=choose_device(device),
+        dtype=dtype or model.dtype,
+        format=video_format,
+    )
+    manifest = prepare_folder(out, setting, overwrite=overwrite)
+    pipeline = model.load(device=setting.device, dtype=setting.dtype)
+    for warning in dict.fromkeys(line for text in texts for line in pipeline.check_prompt(text)):
+        click.echo(f"cachekit: warning: {warning}", err=True)
+
+    outcomes = []
+    with progress(len(requests)) as shown:
+
+        def on_step(request: object, done: int) -> None:
+            shown.step(done, step_count)
+
+        work = generate_folder(pipeline, requests, cache, setting, manifest, on_step=on_step)
+        for request in requests:
+            shown.start(request.prompt)
+            outcome = next(work)
+            outcomes.append(outcome)
+            shown.finish(outcome_line(outcome))
+    show_table(console(json_file), out, outcomes)
+    write_json(summary(setting, outcomes), json_file)
+    return 1 if any(outcome.failure for outcome in outcomes) else 0
+
+
+def outcome_line(outcome: Outcome) -> str:
+    if outcome.entry is None:
+        return f"{outcome.request.name}: failed: {outcome.failure}"
+    how = "there already" if outcome.reused else f"{total_seconds(outcome):.1f} s"
+    return f"{outcome.entry.file}  {outcome.entry.pattern}  {how}"
+
+
+def total_seconds(outcome: Outcome) -> float:
+    return sum(attrs.astuple(outcome.entry.seconds)) if outcome.entry else 0.0
+
+
+def show_table(shown: Console, folder: Path, outcomes: list[Outcome]) -> None:
+    """A row a video, and the sum."""
+    from rich.table import Table
+
+    table = Table("video", "pattern", "skipped", "denoising s", "total s", title=f"videos in {folder}")
+    made = [outcome.entry for outcome in outcomes if outcome.entry]
+    for outcome in outcomes:
+        entry = outcome.entry
+        if entry is None:
+            table.add_row(outcome.request.name, f"failed: {outcome.failure}", "", "", "")
+            continue
+        skipped = f"{entry.pattern.count('.')} of {len(entry.pattern)}"
+        times = (f"{entry.seconds.denoising:.2f}", f"{total_seconds(outcome):.2f}")
+        table.add_row(entry.file, entry.pattern, skipped, *times)
+    steps, skipped_steps = sum(len(e.pattern) for e in made), sum(e.pattern.count(".") for e in made)
+    table.add_section()
+    table.add_row(
+        f"{len(made)} of {len(outcomes)} videos",
+        f"ideal speedup {steps / max(1, steps - skipped_steps):.2f}",
+        f"{skipped_steps} of {steps}",
+        f"{sum(e.seconds.denoising for e in made):.2f}",
+        f"{sum(map(total_seconds, outcomes)):.2f}",
+    )
+    shown.print(table)
+
+
+def summary(setting: object, outcomes: list[Outcome]) -> dict[str, Any]:
+    """The same as data."""
+    return {
+        "setting": attrs.asdict(setting),  # type: ignore[arg-type]
+        "videos": [
+            {**attrs.asdict(o.entry, filter=lambda a, _: a.name != "setting"), "reused": o.reused}
+            for o in outcomes
+            if o.entry
+        ],
+        "failures": [
+            {"prompt": o.request.prompt, "seed": o.request.seed, "error": o.failure} for o in outcomes if o.failure
+        ],
+    }

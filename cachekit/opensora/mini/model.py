@@ -1,0 +1,67 @@
+"""`opensora-mini`: the embedded model, by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+from safetensors import SafetensorError, safe_open
+
+from cachekit.errors import CachekitError
+from cachekit.model import Model
+from cachekit.opensora.adapter import opensora_architecture
+
+if TYPE_CHECKING:
+    from cachekit.opensora.mini.pipeline import MiniPipeline
+
+
+@attrs.define
+class OpenSoraMini(Model):
+    """A small STDiT3 with its own text encoder and autoencoder, shipped in the package: shapes that move, 64x64."""
+
+    transformer_class: ClassVar[str] = "STDiT3"
+    steps: ClassVar[int] = 30
+    guidance_scale: ClassVar[float] = 4.0
+    sampler: ClassVar[str] = "rflow"
+    example_prompts: ClassVar[tuple[str, ...]] = (
+        "a red circle moves left over a night sky and a white triangle spins",
+        "a yellow square moves up over the sea",
+        "a purple triangle spins over a desert",
+        "a blue circle moves right over a meadow and a white square moves down",
+    )
+
+    weights: str | None = attrs.field(
+        default=None, metadata={"help": "safetensors file to load in place of the shipped weights"}
+    )
+
+    def architecture(self) -> dict[str, object]:
+        transformer = read_config(self.weights_path())["transformer"]
+        return opensora_architecture(hidden_size=transformer["hidden_size"], depth=transformer["depth"])
+
+    def weights_path(self) -> Path:
+        """The weights file: the shipped one unless another was given."""
+        return Path(self.weights) if self.weights is not None else Path(__file__).with_name("weights.safetensors")
+
+    def timesteps(self, steps: int) -> tuple[float, ...]:
+        return tuple((1 - i / steps) * 1000.0 for i in range(steps))
+
+    def load(self, *, device: str, dtype: str | None) -> MiniPipeline:
+        from cachekit.opensora.mini.pipeline import load_pipeline
+
+        return load_pipeline(self, device=device, dtype=dtype)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The sizes of the three parts, from the metadata of a weights file; nothing else of it is read."""
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            config: dict[str, Any] = json.loads((file.metadata() or {})["config"])
+    except FileNotFoundError:
+        raise CachekitError(
+            f"there is no weights file {str(path)!r}; leave --weights out for the shipped one"
+        ) from None
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CachekitError(f"{str(path)!r} is no weights file of opensora-mini, or is damaged ({error})") from error
+    return config

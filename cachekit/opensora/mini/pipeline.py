@@ -1,0 +1,133 @@
+"""The embedded model at work: prompts to frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import cattrs
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from cachekit.errors import CachekitError
+from cachekit.model import Pipeline
+from cachekit.opensora.mini import scenes
+from cachekit.opensora.mini.autoencoder import Autoencoder, AutoencoderConfig
+from cachekit.opensora.mini.model import OpenSoraMini, read_config
+from cachekit.opensora.mini.text import TextConfig, TextEncoder, tokenize, unknown_words
+from cachekit.opensora.sampler import RFlowSampler
+from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
+
+LATENT_FRAMES, LATENT_SIDE = 5, 8
+
+
+@attrs.frozen
+class MiniConfig:
+    """Sizes of the embedded model's three parts, kept in the metadata of its weights file."""
+
+    autoencoder: AutoencoderConfig
+    text: TextConfig
+    transformer: STDiT3Config
+
+
+@attrs.define(eq=False)
+class MiniPipeline(Pipeline):
+    """Text encoder, transformer and autoencoder of the embedded model."""
+
+    text: TextEncoder
+    transformer: STDiT3
+    autoencoder: Autoencoder
+    model: OpenSoraMini
+    calls_per_step: int = 1
+    guidance_in_batch: bool = True
+    fps: float = scenes.FPS
+
+    @property
+    def device(self) -> torch.device:
+        return self.text.positions.device
+
+    def check_prompt(self, prompt: str) -> list[str]:
+        tokenize(prompt, self.text.config.max_length)
+        unknown = ", ".join(map(repr, unknown_words(prompt)))
+        return [f"opensora-mini has never seen {unknown} and leaves it out of {prompt!r}"] if unknown else []
+
+    def timesteps(self, steps: int) -> tuple[float, ...]:
+        return self.model.timesteps(steps)
+
+    @torch.no_grad()
+    def encode_text(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Caption embeddings `[1, 1, L, C]` and their mask `[1, L]`."""
+        captions, mask = self.text(self.text.tokens([prompt]).to(self.device))
+        return captions, mask
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        text: Any,
+        *,
+        seed: int,
+        steps: int,
+        guidance_scale: float,
+        on_step: Callable[[int], None] | None = None,
+    ) -> torch.Tensor:
+        """Normalised latents `[1, C, 5, 8, 8]`."""
+        captions, mask = text
+        channels = self.transformer.config.in_channels
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(1, channels, LATENT_FRAMES, LATENT_SIDE, LATENT_SIDE, generator=generator)
+        side = torch.full((1,), float(scenes.HEIGHT), device=self.device)
+        sampler = RFlowSampler(steps=steps, guidance_scale=guidance_scale, use_timestep_transform=False)
+        return sampler.sample(
+            self.transformer,
+            noise.to(self.device),
+            y=captions,
+            y_null=self.transformer.y_embedder.y_embedding[None, None].to(captions.dtype),
+            mask=mask,
+            fps=torch.full_like(side, scenes.FPS),
+            height=side,
+            width=side,
+            num_frames=torch.full((1,), scenes.FRAMES, device=self.device),
+            on_step=on_step,
+        )
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        video = self.autoencoder.decode(latents.to(self.autoencoder.latent_mean.dtype))[0]
+        return ((video.float() + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu()
+
+
+def load_pipeline(model: OpenSoraMini, *, device: str, dtype: str | None) -> MiniPipeline:
+    """The pipeline with the model's weights, in float32 unless `dtype` says otherwise."""
+    path = model.weights_path()
+    config = structure_config(path)
+    tensors = {key: tensor.float() for key, tensor in load_file(path).items()}
+    modules: dict[str, nn.Module] = {
+        "text": TextEncoder(config.text),
+        "transformer": STDiT3(config.transformer),
+        "autoencoder": Autoencoder(config.autoencoder),
+    }
+    for name, module in modules.items():
+        part = {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}
+        load_part(name, module, part)
+        module.eval().requires_grad_(False).to(device=device, dtype=getattr(torch, dtype or "float32"))
+    return MiniPipeline(model=model, **modules)  # type: ignore[arg-type]
+
+
+def structure_config(path: Path) -> MiniConfig:
+    """The sizes in a weights file, checked."""
+    try:
+        return cattrs.structure(read_config(path), MiniConfig)
+    except cattrs.BaseValidationError as error:
+        reasons = "; ".join(cattrs.transform_error(error))
+        raise CachekitError(f"the sizes in the weights file {str(path)!r} are damaged: {reasons}") from error
+
+
+def load_part(name: str, module: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    """Load one part's tensors; a CachekitError says which are missing, unexpected or of the wrong shape."""
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CachekitError(f"the weights of opensora-mini's {name} do not fit: {error}") from error

@@ -1,0 +1,86 @@
+"""Writing videos: named by prompt and seed, and on disk whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    import torch
+
+PARTIAL = ".partial"
+"""Suffix of a video being written; such files are no videos yet."""
+
+
+@attrs.frozen
+class Format:
+    """A container with its codec and that codec's settings."""
+
+    codec: str
+    pixel_format: str
+    options: dict[str, str]
+
+
+FORMATS = {
+    "mp4": Format("libx264", "yuv420p", {"crf": "8", "preset": "slow"}),
+    "mkv": Format("ffv1", "bgr0", {"level": "3"}),
+}
+"""`mp4`: H.264 at high quality; `mkv`: FFV1, lossless."""
+
+
+def video_name(prompt: str, seed: int, occurrence: int = 0) -> str:
+    """A file name's stem, safe on every file system, the same for the same prompt and seed.
+
+    Readable words of the prompt, ten hexadecimal digits of its SHA-256 (so that no two prompts share a name), the
+    seed, and for a prompt that stands again in the list, which time it is.
+    """
+    ascii_text = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_text).strip("-")[:80].rstrip("-") or "prompt"
+    again = f"-again{occurrence}" if occurrence else ""
+    return f"{words}-{hashlib.sha256(prompt.encode()).hexdigest()[:10]}-{seed}{again}"
+
+
+def write_video(path: Path, frames: torch.Tensor, fps: float) -> str:
+    """Write frames `[T, H, W, 3]` (uint8) in the format of the suffix; returns the file's SHA-256.
+
+    The file appears under its name only when it is complete.
+    """
+    import av
+
+    style = FORMATS[path.suffix[1:]]
+    height, width = frames.shape[1:3]
+    odd = height % 2 or width % 2
+    aside = path.with_name(f".{path.name}{PARTIAL}")
+    try:
+        with av.open(str(aside), "w", format=container_format(path), options={"fflags": "+bitexact"}) as container:
+            stream: av.VideoStream = container.add_stream(  # type: ignore[assignment]
+                style.codec, rate=Fraction(fps).limit_denominator(1001)
+            )
+            stream.width, stream.height = width, height
+            stream.pix_fmt = "yuv444p" if odd and style.pixel_format == "yuv420p" else style.pixel_format
+            stream.options = dict(style.options)
+            stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT: the same frames give the same file
+            for frame in frames.numpy():
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+        digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return digest
+
+
+def container_format(path: Path) -> str:
+    return {".mkv": "matroska"}.get(path.suffix, path.suffix[1:])
+
+
+def remove_partial(folder: Path) -> None:
+    """Clear away what killed runs left half-written."""
+    for leftover in folder.glob(f".*{PARTIAL}"):
+        leftover.unlink()
