@@ -52,7 +52,8 @@ def read_manifest(folder: Path) -> Manifest:
     for number, line in enumerate(lines, start=1):
         try:
             content = json.loads(line)
-            entries[str(content["file"])] = _entry(content)
+            file = content["file"]
+            entries[str(file)] = _entry(content)
         except (ValueError, KeyError, TypeError):
             if line.strip():
                 faulty.append(str(number))

@@ -1,4 +1,4 @@
-"""An evaluation as people read it: one row a folder, the worst videos, and what went wrong."""
+"""An evaluation as people read it: a row a folder (mean ± spread over videos), the worst videos, what went wrong."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ DECIMALS = 4
 def show(evaluations: Sequence[Evaluation], notes: Sequence[str], console: Console) -> None:
     """Print the evaluations, all of one gt folder and the same metrics."""
     console.print(_overview(evaluations))
+    if any(evaluation.videos for evaluation in evaluations):
+        console.print(_worst(evaluations))
     for evaluation in evaluations:
         _show_incomplete(evaluation, console)
     for info in evaluations[0].metrics:
@@ -40,8 +42,7 @@ def _overview(evaluations: Sequence[Evaluation]) -> Table:
     if with_speedup:
         table.add_column("speedup (ideal)", justify="right")
     for info in first.metrics:
-        table.add_column(f"{info.label}{f' ({info.unit})' if info.unit else ''} ± spread", justify="right")
-        table.add_column(f"worst {info.label}", overflow="fold")
+        table.add_column(_heading(info), justify="right")
     for evaluation in evaluations:
         total = len(evaluation.videos) + len(evaluation.failures)
         row = [escape(printable(evaluation.gen)), f"{len(evaluation.videos)} of {total}"]
@@ -49,19 +50,39 @@ def _overview(evaluations: Sequence[Evaluation]) -> Table:
             row.append(escape(_strategy(evaluation)))
         if with_speedup:
             row.append(f"{_times(evaluation.speedup)} ({_times(evaluation.ideal_speedup)})")
-        for info in evaluation.metrics:
-            row.extend(_cells(info, evaluation[info.name]))
+        row.extend(_mean(info, evaluation[info.name]) for info in evaluation.metrics)
         table.add_row(*row)
     return table
 
 
-def _cells(info: MetricInfo, summary: Summary | None) -> tuple[str, str]:
+def _worst(evaluations: Sequence[Evaluation]) -> Table:
+    table = Table(title="worst videos", title_justify="left")
+    several = len(evaluations) > 1
+    if several:
+        table.add_column("videos in", overflow="fold")
+    table.add_column("metric")
+    table.add_column("figure", justify="right")
+    table.add_column("video", overflow="fold")
+    for evaluation in evaluations:
+        for info in evaluation.metrics:
+            summary = evaluation[info.name]
+            if summary is not None:
+                folder = [escape(printable(evaluation.gen))] if several else []
+                figure = f"{summary.worst_value:.{DECIMALS}f}"
+                table.add_row(*folder, _heading(info), figure, escape(printable(summary.worst)))
+    return table
+
+
+def _heading(info: MetricInfo) -> str:
+    return f"{info.label} ({info.unit})" if info.unit else info.label
+
+
+def _mean(info: MetricInfo, summary: Summary | None) -> str:
     if info.unavailable:
-        return "unavailable", NONE
-    if summary is None:
-        return NONE, NONE
-    mean = NONE if summary.mean is None else f"{summary.mean:.{DECIMALS}f} ± {summary.std:.{DECIMALS}f}"
-    return mean, escape(f"{summary.worst_value:.{DECIMALS}f} {_short(summary.worst)}")
+        return "unavailable"
+    if summary is None or summary.mean is None:
+        return NONE
+    return f"{summary.mean:.{DECIMALS}f} ± {summary.std:.{DECIMALS}f}"
 
 
 def _show_incomplete(evaluation: Evaluation, console: Console) -> None:

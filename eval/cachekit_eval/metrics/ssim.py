@@ -65,7 +65,8 @@ def ssim(gt: Frames, gen: Frames) -> float:
     for start in range(0, rows, STRIP_ROWS):
         strip = slice(start, min(start + STRIP_ROWS, rows) + 2 * MARGIN)
         total += _sum_over_strip(gt[strip], gen[strip])
-    return total / (rows * (width - 2 * MARGIN) * channels)
+    positions: int = rows * (width - 2 * MARGIN) * channels
+    return total / positions
 
 
 def _sum_over_strip(x: Frames, y: Frames) -> float:
