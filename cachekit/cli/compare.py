@@ -14,9 +14,7 @@ from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
     from cachekit.cli.choices import ChosenModel
-    from cachekit.comparison.contenders import Field
     from cachekit.comparison.grid import Choice
-    from cachekit.comparison.results import Comparison
     from cachekit.generation import Cache
     from cachekit.plugins import PluginManager
 

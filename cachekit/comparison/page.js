@@ -318,6 +318,6 @@ function makeVideos() {
 drawLegend();
 makeTable();
 draw();
-makeVideos();
+window.addEventListener("load", makeVideos); // the table and the plot wait for no video
 for (const id of ["x-axis", "y-axis", "of-videos"]) byId(id).addEventListener("change", draw);
 window.addEventListener("resize", draw);
