@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from cachekit.cli.config import config_option
 from cachekit.cli.options import json_option, plugin_option
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]")
 @click.option("--overwrite", is_flag=True, help="Make the folder's videos anew.")
+@config_option
 @plugin_option
 @json_option
 def run(

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import CIRCLE, SQUARE, Cachekit, write_model
-
-from cachekit.cli import main
+from tiny_model import CIRCLE, SQUARE, Cachekit, run_command, write_model
 
 torch.set_num_threads(1)  # threads cost a model this small more than they bring
 
@@ -27,18 +25,9 @@ def deeper_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cachekit(capsys: pytest.CaptureFixture[str]) -> Cachekit:
-    """Runs the command; returns its exit status and what it wrote to standard output and standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as exit_info:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert isinstance(exit_info.value.code, int)
-        return exit_info.value.code, captured.out, captured.err
-
-    return run
+def cachekit() -> Cachekit:
+    """Runs the command."""
+    return run_command
 
 
 @pytest.fixture

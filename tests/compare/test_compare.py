@@ -11,7 +11,7 @@ from typing import Any
 
 import cachekit_eval
 import pytest
-from tiny_model import CIRCLE, SQUARE, Cachekit
+from tiny_model import CIRCLE, SQUARE, Cachekit, run_command
 
 Compare = Callable[..., tuple[int, str, str]]
 
@@ -29,21 +29,35 @@ def stamps(report: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in report.rglob("videos/*/*.mkv")}
 
 
+PATTERNS = ("--strategy", "fixed:pattern=XXXX..XX,XX..X..X", "--predictor", "reuse,taylor")
+"""A grid that takes no profile: two patterns with both predictors."""
+
+
+def compare_into(report: Path, weights: Path, *options: object) -> tuple[int, str, str]:
+    """Compare on the tiny model, two prompts, 8 steps, PSNR and SSIM."""
+    model = ("--weights", weights, "--steps", 8, "--prompt", CIRCLE, "--prompt", SQUARE, "--metrics", "psnr,ssim")
+    return run_command("compare", *model, "--report", report, *options)
+
+
+@pytest.fixture(scope="module")
+def compared(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The report of PATTERNS, not to be changed, and what the command printed."""
+    report = tmp_path_factory.mktemp("compared") / "report"
+    status, out, errors = compare_into(report, weights, *PATTERNS)
+    assert status == 0, errors
+    return report, out, errors
+
+
 @pytest.fixture
-def compare(cachekit: Cachekit, weights: Path, tmp_path: Path) -> Compare:
-    """Compares on the tiny model, two prompts, 8 steps, PSNR and SSIM."""
-
-    def run(*options: object, report: Path = tmp_path / "report") -> tuple[int, str, str]:
-        model = ("--weights", weights, "--steps", 8, "--prompt", CIRCLE, "--prompt", SQUARE, "--metrics", "psnr,ssim")
-        return cachekit("compare", *model, "--report", report, *options)
-
-    return run
+def report(compared: tuple[Path, str, str], tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(compared[0], tmp_path / "report"))
 
 
 @pytest.fixture
-def patterns(tmp_path: Path) -> tuple[str, ...]:
-    """A grid that takes no profile: two patterns with both predictors."""
-    return ("--strategy", "fixed:pattern=XX.XX.XX,XX..X..X", "--predictor", "reuse,taylor")
+def compare(weights: Path, tmp_path: Path) -> Compare:
+    """Compares into `report`."""
+    return lambda *options: compare_into(tmp_path / "report", weights, *options)
 
 
 def test_the_grid_runs_with_the_uncached_model_and_both_baselines(
@@ -67,11 +81,8 @@ def test_the_grid_runs_with_the_uncached_model_and_both_baselines(
     assert all(len(row["videos"]) == 2 and row["complete"] for row in found.values())
 
 
-def test_quality_is_the_evaluators_against_the_full_uncached_videos(
-    compare: Compare, patterns: tuple[str, ...], tmp_path: Path
-) -> None:
-    compare(*patterns)
-    report, found = tmp_path / "report", rows(tmp_path / "report")
+def test_quality_is_the_evaluators_against_the_full_uncached_videos(report: Path) -> None:
+    found = rows(report)
     folders = {label: (report / row["videos"][0]["file"]).parent for label, row in found.items()}
     for label in ("fixed pattern=XX..X..X + taylor", "uncached, 6 steps", "uniform computed=4 + reuse"):
         evaluation = cachekit_eval.evaluate(folders["uncached"], folders[label], ["psnr", "ssim"])
@@ -82,11 +93,8 @@ def test_quality_is_the_evaluators_against_the_full_uncached_videos(
             assert figure["worst_video"] == summary.worst
 
 
-def test_speedups_are_of_denoising_and_paired_by_video(
-    compare: Compare, patterns: tuple[str, ...], tmp_path: Path
-) -> None:
-    compare(*patterns)
-    found = rows(tmp_path / "report")
+def test_speedups_are_of_denoising_and_paired_by_video(report: Path) -> None:
+    found = rows(report)
     row, uncached = found["fixed pattern=XX..X..X + reuse"], found["uncached"]
     ratios = [
         theirs["seconds"]["denoising"] / ours["seconds"]["denoising"]
@@ -95,22 +103,21 @@ def test_speedups_are_of_denoising_and_paired_by_video(
     assert row["speedup"] == pytest.approx(sum(ratios) / 2)
     assert (row["computed"], row["ideal_speedup"]) == (4, 2.0)
     assert found["uncached, 4 steps"]["ideal_speedup"] == 2.0
-    assert load(tmp_path / "report")["machine"]
+    assert load(report)["machine"]
 
 
-def test_settings_are_interleaved_within_each_prompt(compare: Compare, patterns: tuple[str, ...]) -> None:
-    _, _, errors = compare(*patterns)
+def test_settings_are_interleaved_within_each_prompt(compared: tuple[Path, str, str]) -> None:
+    _, _, errors = compared
     lines = [line for line in errors.splitlines() if line.startswith("[")]
     order = ["circle" if "red-circle" in line else "square" for line in lines]
     assert order == ["circle"] * 11 + ["square"] * 11
     assert lines[0].partition(" ")[2].split(":")[0] != lines[11].partition(" ")[2].split(":")[0]
 
 
-def test_the_frontier_holds_what_no_other_beats(compare: Compare, patterns: tuple[str, ...], tmp_path: Path) -> None:
-    compare(*patterns)
+def test_the_frontier_holds_what_no_other_beats(report: Path) -> None:
     points = {
         label: (row["ideal_speedup"], row["quality"]["psnr"]["mean"])
-        for label, row in rows(tmp_path / "report").items()
+        for label, row in rows(report).items()
         if row["quality"]
     }
     unbeaten = {
@@ -118,14 +125,12 @@ def test_the_frontier_holds_what_no_other_beats(compare: Compare, patterns: tupl
         for label, (speed, quality) in points.items()
         if not any(s >= speed and q >= quality and (s, q) != (speed, quality) for s, q in points.values())
     }
-    assert {label for label, row in rows(tmp_path / "report").items() if row["frontier"]} == unbeaten
+    assert {label for label, row in rows(report).items() if row["frontier"]} == unbeaten
 
 
-def test_the_table_and_the_csv_have_the_best_first_within_each_speedup(
-    compare: Compare, patterns: tuple[str, ...], tmp_path: Path
-) -> None:
-    _, out, _ = compare(*patterns)
-    with (tmp_path / "report" / "results.csv").open(encoding="utf-8") as file:
+def test_the_table_and_the_csv_have_the_best_first_within_each_speedup(compared: tuple[Path, str, str]) -> None:
+    report, out, _ = compared
+    with (report / "results.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     order = [line["label"] for line in lines]
     assert order[0] == "uncached"
@@ -136,15 +141,14 @@ def test_the_table_and_the_csv_have_the_best_first_within_each_speedup(
 
 
 def test_the_same_command_again_makes_nothing_anew_and_another_setting_only_itself(
-    compare: Compare, patterns: tuple[str, ...], tmp_path: Path
+    compare: Compare, report: Path
 ) -> None:
-    compare(*patterns)
-    before, first = stamps(tmp_path / "report"), load(tmp_path / "report")
-    compare(*patterns)
-    assert stamps(tmp_path / "report") == before
-    assert load(tmp_path / "report")["rows"] == first["rows"]
-    status, _, errors = compare(*patterns, "--strategy", "fixed:pattern=XXXX..XX")
-    after = stamps(tmp_path / "report")
+    before, first = stamps(report), load(report)
+    compare(*PATTERNS)
+    assert stamps(report) == before
+    assert load(report)["rows"] == first["rows"]
+    status, _, errors = compare(*PATTERNS, "--strategy", "fixed:pattern=XXX.X.XX")
+    after = stamps(report)
     assert status == 0
     assert {path: after[path] for path in before} == before
     assert len(after) - len(before) == 2 * 2
@@ -152,23 +156,20 @@ def test_the_same_command_again_makes_nothing_anew_and_another_setting_only_itse
 
 
 def test_an_interrupted_comparison_keeps_what_was_finished(
-    compare: Compare, patterns: tuple[str, ...], tmp_path: Path
+    compare: Compare, compared: tuple[Path, str, str], report: Path
 ) -> None:
-    report, whole = tmp_path / "report", tmp_path / "whole"
-    compare(*patterns)
-    shutil.copytree(report, whole)
     victim = report / rows(report)["uniform computed=4 + reuse"]["videos"][1]["file"]
     others = {path: stamp for path, stamp in stamps(report).items() if path != victim}
     content = victim.read_bytes()
     victim.write_bytes(content[: len(content) // 2])
     for name in ("results.json", "index.html", "results.csv"):
         (report / name).unlink()
-    status, _, _ = compare(*patterns)
+    status, _, _ = compare(*PATTERNS)
     assert status == 0
     assert victim.read_bytes() == content
     assert {path: stamp for path, stamp in stamps(report).items() if path != victim} == others
     assert {label: row["quality"] for label, row in rows(report).items()} == {
-        label: row["quality"] for label, row in rows(whole).items()
+        label: row["quality"] for label, row in rows(compared[0]).items()
     }
 
 
@@ -230,9 +231,8 @@ def test_a_grid_that_can_not_run_fails_before_anything_runs(
 
 
 def test_a_config_file_says_the_same_as_the_command_line(
-    compare: Compare, cachekit: Cachekit, patterns: tuple[str, ...], weights: Path, tmp_path: Path
+    cachekit: Cachekit, report: Path, weights: Path, tmp_path: Path
 ) -> None:
-    compare(*patterns)
     config = tmp_path / "compare.toml"
     config.write_text(
         f'''
@@ -240,14 +240,14 @@ def test_a_config_file_says_the_same_as_the_command_line(
         steps = 8
         prompt = ["{CIRCLE}", "{SQUARE}"]
         metrics = "psnr,ssim"
-        strategy = "fixed:pattern=XX.XX.XX,XX..X..X"
+        strategy = "fixed:pattern=XXXX..XX,XX..X..X"
         predictor = ["reuse", "taylor"]
         report = "{tmp_path / "from-file"}"
         '''
     )
     status, _, errors = cachekit("compare", "--config", config)
     assert status == 0, errors
-    here, there = rows(tmp_path / "report"), rows(tmp_path / "from-file")
+    here, there = rows(report), rows(tmp_path / "from-file")
     assert {label: row["quality"] for label, row in here.items()} == {
         label: row["quality"] for label, row in there.items()
     }

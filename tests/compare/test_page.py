@@ -29,7 +29,7 @@ HOSTILE = "a red circle </script><b>& 'moves' \"left\" over the sea"
 @pytest.fixture
 def report(cachekit: Cachekit, weights: Path, tmp_path: Path) -> Path:
     pytest.importorskip("jinja2", reason="the report's page needs jinja2: pip install 'cachekit-dit[report]'")
-    grid = ("--strategy", "fixed:pattern=XX.XX.XX,XX..X..X", "--predictor", "reuse,taylor", "--metrics", "psnr,ssim")
+    grid = ("--strategy", "fixed:pattern=XXXX..XX,XX..X..X", "--predictor", "reuse,taylor", "--metrics", "psnr,ssim")
     prompts = ("--prompt", CIRCLE, "--prompt", SQUARE, "--prompt", HOSTILE)
     folder = tmp_path / "report"
     status, _, errors = cachekit("compare", "--weights", weights, "--steps", 8, *prompts, *grid, "--report", folder)
@@ -116,11 +116,14 @@ const select = document.getElementById("prompt");
 select.value = prompt;
 select.dispatchEvent(new Event("change"));
 const videos = [...document.querySelectorAll("#videos video")];
-const told = () => done(videos.map((v) => ({ width: v.videoWidth, moved: !v.paused && v.played.length > 0 && v.played.end(v.played.length - 1) > 0, error: v.error && v.error.message })));
+const moved = (v) => !v.paused && v.played.length > 0 && v.played.end(v.played.length - 1) > 0.1;
+const state = (v) => ({ width: v.videoWidth, moved: moved(v), error: v.error && v.error.message });
 const started = Date.now();
 const timer = setInterval(() => {
-  const all = videos.every((v) => v.error || (!v.paused && v.played.length > 0 && v.played.end(v.played.length - 1) > 0.1));
-  if (all || Date.now() - started > 20000) { clearInterval(timer); told(); }
+  if (videos.every((v) => v.error || moved(v)) || Date.now() - started > 20000) {
+    clearInterval(timer);
+    done(videos.map(state));
+  }
 }, 50);
 """
 

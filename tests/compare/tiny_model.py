@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import attrs
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from cachekit.cli import main
 from cachekit.opensora.mini.autoencoder import Autoencoder, AutoencoderConfig
 from cachekit.opensora.mini.text import TextConfig, TextEncoder
 from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
 
 Cachekit = Callable[..., tuple[int, str, str]]
-"""Runs the command; see the fixture."""
+"""Runs the command; returns its exit status and what it wrote to standard output and standard error."""
+
+
+def run_command(*arguments: object) -> tuple[int, str, str]:
+    """Run the command in this process."""
+    out, errors = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(errors), pytest.raises(SystemExit) as exit_info:
+        main([str(argument) for argument in arguments])
+    assert isinstance(exit_info.value.code, int)
+    return exit_info.value.code, out.getvalue(), errors.getvalue()
+
+
 CIRCLE, SQUARE = "a red circle moves left over the sea", "a white square spins over a desert"
 
 

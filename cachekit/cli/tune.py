@@ -1,0 +1,203 @@
+"""`cachekit tune`: the best parameters and predictor of a strategy for a speed, or for a quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from cachekit.cli.command_line import command_line
+from cachekit.cli.options import json_option, plugin_option
+from cachekit.errors import CachekitError
+
+if TYPE_CHECKING:
+    from cachekit.comparison.grid import Choice
+    from cachekit.generation import Request
+    from cachekit.manifest import Setting
+    from cachekit.tuning.space import Dimension
+
+
+@click.command()
+@click.argument("strategy")
+@click.option("--min-speedup", type=click.FloatRange(min=1), help="Seek the best PSNR at this ideal speedup or more.")
+@click.option("--min-psnr", type=click.FloatRange(min=0), metavar="DB", help="Seek the speed at this PSNR or more.")
+@click.option(
+    "--search", "searched", multiple=True, metavar="NAME=LOW..HIGH", help="Where to search a parameter (repeatable)."
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter to leave alone (repeatable).")
+@click.option("--predictor", "predictors", multiple=True, metavar="NAME,...", help="To choose among  [default: all].")
+@click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
+@click.option("--trials", type=click.IntRange(min=1), default=40, show_default=True, help="Settings tried in all.")
+@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
+@click.option("--weights", metavar="PATH", help="The model's weights, where it takes any.")
+@click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can.")
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Searched on  [default: for calibration].")
+@click.option("--prompts", "prompts_from", metavar="FILE", help="Searched on: a prompt a line, or JSON; -; vbench.")
+@click.option("--check-prompts", "check_from", metavar="FILE", help="The answer is checked on  [default: examples].")
+@click.option("--steps", type=click.IntRange(min=2), help="Denoising steps  [default: the model's].")
+@click.option("--guidance-scale", type=float, help="Classifier-free guidance  [default: the model's].")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise and the search.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]")
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("tune"), show_default=True,
+    help="Where the search is kept, so that it can be gone on with.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Settings file  [default: in --folder].")
+@plugin_option
+@json_option
+@click.pass_context
+def tune(
+    context: click.Context,
+    /,
+    strategy: str,
+    min_speedup: float | None,
+    min_psnr: float | None,
+    searched: tuple[str, ...],
+    settings: tuple[str, ...],
+    predictors: tuple[str, ...],
+    profile: str | None,
+    trials: int,
+    model_spec: str,
+    weights: str | None,
+    offload: bool,
+    prompts: tuple[str, ...],
+    prompts_from: str | None,
+    check_from: str | None,
+    steps: int | None,
+    guidance_scale: float | None,
+    seed: int,
+    device: str,
+    dtype: str | None,
+    folder: Path,
+    out: Path | None,
+    json_file: str | None,
+) -> int:
+    """Search a strategy's parameters, and a predictor, for the best quality at a speed or the best speed at a quality.
+
+    The answer is checked on prompts that the search did not see, and written as a file for `run --config`. The same
+    command again goes on where it was stopped.
+    """
+    from cachekit.cli.choices import choose_cache, choose_device, choose_model
+    from cachekit.cli.progress import progress
+    from cachekit.cli.report import console, write_json
+    from cachekit.comparison.grid import Choice, expand
+    from cachekit.generation import Cache, make_requests
+    from cachekit.manifest import Setting
+    from cachekit.parameters import as_json, parse_settings
+    from cachekit.plugins import get_plugins
+    from cachekit.prompts import collect_prompts
+    from cachekit.strategy import Run, checked_plan
+    from cachekit.tuning.answer import Answer, as_dict, nothing_met, said, write_settings
+    from cachekit.tuning.bar import Bar
+    from cachekit.tuning.measuring import Gauge
+    from cachekit.tuning.search import Search, open_study
+    from cachekit.tuning.space import space_of
+
+    if (min_speedup is None) == (min_psnr is None):
+        raise CachekitError("say what must be reached: either --min-speedup or --min-psnr")
+    plugins = get_plugins()
+    bar, fixed = Bar(min_speedup, min_psnr), parse_settings(settings)
+    space = space_of(plugins.strategies[strategy].value, strategy, fixed, searched)
+    names = [registration.name for registration in plugins.predictors]
+    filling = expand(predictors or names, plugins.predictors)
+    chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
+    model = chosen.model
+    base = Setting(
+        model=chosen.name,
+        model_options=as_json(chosen.options),
+        strategy="none",
+        predictor=None,
+        params={},
+        steps=steps or model.steps,
+        guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
+        device=choose_device(device),
+        dtype=dtype or model.dtype,
+        format="mkv",
+    )
+
+    def resolve(choice: Choice, predictor: Choice | None, step_count: int) -> Cache | None:
+        named = predictor.spec if predictor else None
+        return choose_cache(choice.name, choice.settings, named, profile, chosen, step_count, plugins)
+
+    def plan_of(cache: Cache) -> str | None:
+        return checked_plan(cache.strategy, Run(base.steps, cache.predictor, model.timesteps(base.steps)))
+
+    for predictor in filling:
+        if resolve(Choice(strategy, fixed), predictor, base.steps) is None:
+            raise CachekitError(f"the strategy {strategy!r} skips nothing, so there is nothing to tune")
+    texts = collect_prompts(prompts, prompts_from) or list(model.calibration_prompts or model.example_prompts)
+    unseen = [text for text in collect_prompts((), check_from) or model.example_prompts if text not in texts]
+    if not unseen:
+        raise CachekitError("no prompt is left to check the answer on; name some others with --check-prompts")
+    requests, checks = (make_requests(list(dict.fromkeys(part)), seed, 1) for part in (texts, unseen))
+    make_folder(folder)
+    choices = {"strategy": strategy, "set": fixed, "bar": str(bar)}
+    study = open_study(folder, conditions_of(base, choices, profile, space, filling, requests), seed)
+    pipeline = model.load(device=base.device, dtype=base.dtype)
+    for warning in dict.fromkeys(line for text in [*texts, *unseen] for line in pipeline.check_prompt(text)):
+        click.echo(f"cachekit: warning: {warning}", err=True)
+    gauge = Gauge(pipeline, requests, base, folder / "uncached")
+    search = Search(strategy, fixed, space, filling, bar, resolve, base.steps, study)
+    with progress(len(requests) + max(0, trials - len(search.finished()))) as shown:
+
+        def on_video(request: Request) -> None:
+            shown.start(request.prompt)
+            shown.finish(f"uncached: {request.name}")
+
+        gauge.prepare(on_video)
+        search.run(trials, lambda cache: gauge.measure(cache, shown.step), plan_of, shown)
+    shown_on = console(json_file)
+    content: dict[str, Any] = {"command": command_line(context), "bar": str(bar), "trials": len(search.finished())}
+    tried = search.tried()
+    if not tried or not bar.met(tried[0].figures):
+        shown_on.print(nothing_met(bar, tried), highlight=False)
+        write_json({**content, "met": False, "nearest": as_dict(tried[0]) if tried else None}, json_file)
+        return 1
+    best = tried[0]
+    check = Gauge(pipeline, checks, base, folder / "uncached-check")
+    with progress(len(checks) + 1) as shown:
+        check.prepare(on_video)
+        shown.start(best.label)
+        cache = resolve(best.strategy, best.predictor, base.steps)
+        assert cache is not None
+        checked = check.measure(cache, shown.step)
+        shown.finish(f"{best.label}: {said(checked)}")
+    answer = Answer(best, checked, bar, len(requests), len(checks))
+    target = out or folder / "settings.toml"
+    write_settings(target, answer, base, {"profile": profile, "weights": weights}, command_line(context))
+    for line in answer.lines:
+        shown_on.print(line, highlight=False)
+    shown_on.print(f"settings: {target}; use them with `cachekit run --config {target}`", highlight=False)
+    found = {"met": answer.holds, "best": as_dict(best), "check": attrs.asdict(checked), "file": str(target)}
+    write_json({**content, **found}, json_file)
+    return 0 if answer.holds else 1
+
+
+def conditions_of(
+    base: Setting,
+    choices: Mapping[str, object],
+    profile: str | None,
+    space: Sequence[Dimension],
+    predictors: Sequence[Choice],
+    requests: Sequence[Request],
+) -> dict[str, Any]:
+    """What a search depends on: a folder holds the trials of one alone."""
+    return {
+        **choices,
+        "profile": Path(profile).read_text(encoding="utf-8") if profile else None,
+        "search": [attrs.asdict(dimension) for dimension in space],
+        "predictors": [predictor.spec for predictor in predictors],
+        "prompts": [[request.prompt, request.seed] for request in requests],
+        **attrs.asdict(base, filter=lambda field, _: field.name not in ("strategy", "predictor", "params")),
+    }
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error

@@ -1,0 +1,161 @@
+"""The search: optuna's study of one strategy, kept on disk at every trial."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from cachekit.comparison.grid import Choice
+from cachekit.errors import CachekitError
+from cachekit.generation import Cache
+from cachekit.parameters import parse_spec
+from cachekit.strategy import COMPUTED
+from cachekit.tuning.bar import Bar, Figures
+from cachekit.tuning.space import Dimension
+
+if TYPE_CHECKING:
+    import optuna
+
+STUDY = "study.jsonl"
+PREDICTOR = "predictor"
+Resolve = Callable[[Choice, Choice | None, int], Cache | None]
+Measure = Callable[[Cache], Figures]
+
+
+@attrs.frozen
+class Tried:
+    """A setting that was tried."""
+
+    strategy: Choice
+    predictor: Choice
+    figures: Figures
+
+    @property
+    def label(self) -> str:
+        return f"{self.strategy.spec} + {self.predictor.spec}"
+
+
+@attrs.define
+class Search:
+    """Proposes settings, and remembers what each reached."""
+
+    strategy: str
+    fixed: Mapping[str, str]
+    space: Sequence[Dimension]
+    predictors: Sequence[Choice]
+    bar: Bar
+    resolve: Resolve
+    steps: int
+    study: optuna.Study
+
+    def run(self, trials: int, measure: Measure, plan_of: Callable[[Cache], str | None], told: Told) -> None:
+        """Go on until so many trials there are in all, the ones of earlier runs among them."""
+        if not self.study.trials:
+            self.study.enqueue_trial({PREDICTOR: self.predictors[0].spec})
+        for number in range(len(self.finished()), trials):
+            told.start(f"trial {number + 1}")
+            trial = self.study.ask()
+            strategy, predictor = self._proposed(trial)
+            figures, failure = self._figures(strategy, predictor, measure, plan_of)
+            trial.set_user_attr("strategy", strategy.spec)
+            trial.set_user_attr("predictor", predictor.spec)
+            trial.set_user_attr("figures", attrs.asdict(figures) if figures else None)
+            trial.set_user_attr("failure", failure)
+            self.study.tell(trial, self.bar.score(figures) if figures else -1e6)
+            told.finish(describe(strategy, predictor, figures, failure))
+
+    def finished(self) -> list[optuna.trial.FrozenTrial]:
+        """Trials that came to an end, in this run or an earlier one."""
+        return [trial for trial in self.study.trials if trial.state.is_finished()]
+
+    def tried(self) -> list[Tried]:
+        """Every setting that ran, the best first."""
+        found = []
+        for trial in self.finished():
+            figures = trial.user_attrs.get("figures")
+            if figures is not None:
+                choices = (Choice(*parse_spec(trial.user_attrs[name])) for name in ("strategy", "predictor"))
+                found.append(Tried(*choices, Figures(**figures)))
+        return sorted(found, key=lambda tried: self.bar.score(tried.figures), reverse=True)
+
+    def _proposed(self, trial: optuna.Trial) -> tuple[Choice, Choice]:
+        values = {dimension.name: dimension.suggest(trial) for dimension in self.space}
+        predictor = trial.suggest_categorical(PREDICTOR, [choice.spec for choice in self.predictors])
+        return Choice(self.strategy, {**self.fixed, **values}), Choice(*parse_spec(str(predictor)))
+
+    def _figures(
+        self, strategy: Choice, predictor: Choice, measure: Measure, plan_of: Callable[[Cache], str | None]
+    ) -> tuple[Figures | None, str | None]:
+        """What the setting reaches, or why it can't run; a plan that was run before is not run again."""
+        try:
+            cache = self.resolve(strategy, predictor, self.steps)
+            assert cache is not None
+            plan = plan_of(cache)
+        except CachekitError as error:
+            return None, str(error)
+        if plan is None:
+            return self._measured(measure, cache)
+        ideal = len(plan) / plan.count(COMPUTED)
+        if self.bar.rules_out(ideal):
+            return Figures(0.0, 0.0, ideal, None), None
+        known = json.loads(self.study.user_attrs.get(f"{plan} {predictor.spec}", "null"))
+        if known is not None:
+            return Figures(**known), None
+        figures, failure = self._measured(measure, cache)
+        if figures is not None:
+            self.study.set_user_attr(f"{plan} {predictor.spec}", json.dumps(attrs.asdict(figures)))
+        return figures, failure
+
+    def _measured(self, measure: Measure, cache: Cache) -> tuple[Figures | None, str | None]:
+        try:
+            return measure(cache), None
+        except Exception as error:  # a stranger's strategy may raise anything; the search goes on
+            return None, f"{type(error).__name__}: {error}"
+
+
+class Told(Protocol):
+    """Who is told how far the search is."""
+
+    def start(self, what: str) -> None: ...
+
+    def finish(self, line: str) -> None: ...
+
+
+def open_study(folder: Path, conditions: Mapping[str, Any], seed: int) -> optuna.Study:
+    """The folder's study; refused where it was made under other conditions."""
+    try:
+        import optuna
+        from optuna.storages.journal import JournalFileBackend
+    except ModuleNotFoundError:
+        raise CachekitError(
+            "tune needs optuna; install it with `pip install 'cachekit-dit[tune]'` and run this again"
+        ) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / STUDY)))
+    study = optuna.create_study(study_name="tune", storage=storage, direction="maximize", load_if_exists=True)
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
+    wanted, known = json.loads(json.dumps(conditions)), study.user_attrs.get("conditions")
+    if known is None:
+        study.set_user_attr("conditions", wanted)
+        known = wanted
+    for name, value in wanted.items():
+        if known.get(name) != value:
+            raise CachekitError(
+                f"the folder {str(folder)!r} was tuned with {name} {known.get(name)!r}, not {value!r}; "
+                "choose another --folder"
+            )
+    return study
+
+
+def describe(strategy: Choice, predictor: Choice, figures: Figures | None, failure: str | None) -> str:
+    """A line for the log."""
+    what = f"{strategy.spec} + {predictor.spec}"
+    if figures is None:
+        return f"{what}: can't run: {failure}"
+    if figures.speedup is None:
+        return f"{what}: ideal speedup {figures.ideal_speedup:.2f}, too slow"
+    return f"{what}: ideal speedup {figures.ideal_speedup:.2f}, PSNR {figures.psnr:.2f} dB"
