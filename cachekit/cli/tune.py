@@ -81,10 +81,11 @@ def tune(
     The answer is checked on prompts that the search did not see, and written as a file for `run --config`. The same
     command again goes on where it was stopped.
     """
+    from cachekit.attaching import resolve_predictor, resolve_strategy
     from cachekit.cli.choices import choose_cache, choose_device, choose_model
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
-    from cachekit.comparison.grid import Choice, expand
+    from cachekit.comparison.grid import expand
     from cachekit.generation import Cache, make_requests
     from cachekit.manifest import Setting
     from cachekit.parameters import as_json, parse_settings
@@ -126,9 +127,10 @@ def tune(
     def plan_of(cache: Cache) -> str | None:
         return checked_plan(cache.strategy, Run(base.steps, cache.predictor, model.timesteps(base.steps)))
 
+    sizes = (model.transformer_class, model.architecture())
+    untuned = resolve_strategy(strategy, fixed, plugins, *sizes, steps=base.steps, profile=profile)
     for predictor in filling:
-        if resolve(Choice(strategy, fixed), predictor, base.steps) is None:
-            raise CachekitError(f"the strategy {strategy!r} skips nothing, so there is nothing to tune")
+        resolve_predictor(predictor.spec, untuned, plugins)
     texts = collect_prompts(prompts, prompts_from) or list(model.calibration_prompts or model.example_prompts)
     unseen = [text for text in collect_prompts((), check_from) or model.example_prompts if text not in texts]
     if not unseen:

@@ -98,7 +98,7 @@ def test_it_goes_on_where_it_was_stopped(tune: Tune) -> None:
         (("none", "--min-psnr", "30", "--search", "x=1..2"), "no parameter of none named 'x'"),
     ],
 )
-def test_a_search_that_can_not_run_is_refused(
+def test_a_search_that_can_not_run_is_refused_first(
     tune: Tune, tmp_path: Path, options: tuple[str, ...], reason: str
 ) -> None:
     status, _, errors = tune(*options)
