@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +14,12 @@ from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
     from cachekit.cli.choices import ChosenModel
+    from cachekit.comparison.contenders import Contender, ResolveCache
     from cachekit.comparison.grid import Choice
     from cachekit.generation import Cache
     from cachekit.plugins import PluginManager
+
+DEFAULT_STRATEGIES = ("magcache", "teacache")
 
 
 @click.command()
@@ -112,7 +115,7 @@ def compare(
     from cachekit.comparison.contenders import Field
     from cachekit.comparison.grid import Choice, expand, grid
     from cachekit.comparison.machine import machine_name
-    from cachekit.comparison.page import write_report
+    from cachekit.comparison.page import check_page_can_be_made, write_report
     from cachekit.comparison.quality import Judge
     from cachekit.comparison.results import as_json
     from cachekit.comparison.running import Runner
@@ -123,6 +126,7 @@ def compare(
     from cachekit.plugins import get_plugins
     from cachekit.prompts import collect_prompts
 
+    check_page_can_be_made()
     plugins = get_plugins()
     chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
     model = chosen.model
@@ -139,14 +143,13 @@ def compare(
         format=video_format,
     )
     field = Field(base, model.timesteps(base.steps), resolver(chosen, profiles, plugins), plugins)
-    choices = grid(
-        expand(strategies or ("magcache", "teacache"), plugins.strategies), expand(predictors, plugins.predictors)
-    )
+    known = [{registration.name for registration in part} for part in (plugins.strategies, plugins.predictors)]
+    choices = grid(expand(strategies or DEFAULT_STRATEGIES, known[0]), expand(predictors, known[1]))
     uncached = field.uncached()
     settings = [field.setting(strategy, predictor) for strategy, predictor in choices]
     filling = list(dict.fromkeys(setting.predictor for setting in settings if setting.predictor))
 
-    def baselines(counts: set[int]) -> list[Any]:
+    def baselines(counts: set[int]) -> list[Contender]:
         return field.baselines(counts, [Choice(*parse_spec(predictor)) for predictor in filling])
 
     texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
@@ -181,7 +184,7 @@ def compare(
     return 1 if comparison.failures else 0
 
 
-def resolver(chosen: ChosenModel, profiles: tuple[str, ...], plugins: PluginManager) -> Any:
+def resolver(chosen: ChosenModel, profiles: tuple[str, ...], plugins: PluginManager) -> ResolveCache:
     """What makes a cache of a strategy and predictor for this model, each strategy with its profile."""
     from cachekit.cli.choices import choose_cache
     from cachekit.profiles import load_profile

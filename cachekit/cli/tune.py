@@ -104,7 +104,7 @@ def tune(
     bar, fixed = Bar(min_speedup, min_psnr), parse_settings(settings)
     space = space_of(plugins.strategies[strategy].value, strategy, fixed, searched)
     names = [registration.name for registration in plugins.predictors]
-    filling = expand(predictors or names, plugins.predictors)
+    filling = expand(predictors or names, names)
     chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
     model = chosen.model
     base = Setting(

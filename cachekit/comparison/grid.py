@@ -38,7 +38,8 @@ def expand(texts: Iterable[str], known: Container[str]) -> list[Choice]:
 
 def grid(strategies: Iterable[Choice], predictors: Iterable[Choice]) -> list[tuple[Choice, Choice | None]]:
     """Each strategy with each predictor; with its own (None) where no predictor is named."""
-    return list(product(strategies, list(predictors) or [None]))
+    filling: list[Choice | None] = [*predictors]
+    return list(product(strategies, filling or [None]))
 
 
 def _split_names(text: str, known: Container[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -13,6 +14,12 @@ from cachekit.comparison.results import Comparison, as_csv, as_json
 from cachekit.errors import CachekitError
 
 PAGE, TEMPLATE = "index.html", "page.html.j2"
+
+
+def check_page_can_be_made() -> None:
+    """Refuse before anything runs where jinja2 is not installed."""
+    if importlib.util.find_spec("jinja2") is None:
+        raise CachekitError("the report's page needs jinja2; install it with `pip install 'cachekit-dit[report]'`")
 
 
 def write_report(folder: Path, comparison: Comparison) -> None:
@@ -35,12 +42,8 @@ def for_page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 def page(content: dict[str, Any]) -> str:
     """The page, self-contained but for the videos beside it."""
-    try:
-        import jinja2
-    except ModuleNotFoundError:
-        raise CachekitError(
-            "the report's page needs jinja2; install it with `pip install 'cachekit-dit[report]'` and run this again"
-        ) from None
+    import jinja2
+
     parts = importlib.resources.files("cachekit.comparison")
     style, script = (parts.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

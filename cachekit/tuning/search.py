@@ -78,8 +78,8 @@ class Search:
         for trial in self.finished():
             figures = trial.user_attrs.get("figures")
             if figures is not None:
-                choices = (Choice(*parse_spec(trial.user_attrs[name])) for name in ("strategy", "predictor"))
-                found.append(Tried(*choices, Figures(**figures)))
+                strategy, predictor = (Choice(*parse_spec(trial.user_attrs[key])) for key in ("strategy", "predictor"))
+                found.append(Tried(strategy, predictor, Figures(**figures)))
         return sorted(found, key=lambda tried: self.bar.score(tried.figures), reverse=True)
 
     def _proposed(self, trial: optuna.Trial) -> tuple[Choice, Choice]:
