@@ -1,0 +1,91 @@
+"""The four parts of Open-Sora 1.2, each loaded from its published weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import nn
+
+from cachekit.errors import CachekitError
+from cachekit.opensora.optional import need
+from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
+from cachekit.opensora.temporal_vae import TemporalVAE, TemporalVAEConfig
+from cachekit.opensora.text import PublishedTokenizer, Tokenizer
+from cachekit.opensora.vae import SpatialVAE, VideoVAE
+from cachekit.opensora.weights import Checkpoint, locate, read_config, refuse
+
+
+def load_transformer(name: str, dtype: torch.dtype) -> STDiT3:
+    """An STDiT3 of the sizes that its config.json names, the published ones where there is none."""
+    folder = locate(name)
+    known = {field.name for field in attrs.fields(STDiT3Config)}
+    sizes = {key: value for key, value in read_config(folder).items() if key in known}
+    checkpoint = Checkpoint.open(folder)
+    transformer = STDiT3(STDiT3Config(**sizes)).to(dtype)
+    checkpoint.load_into(transformer)
+    return transformer.eval()
+
+
+def load_vae(
+    name: str, spatial_name: str, dtype: torch.dtype, *, config: TemporalVAEConfig | None = None
+) -> VideoVAE:
+    """The video VAE of `name`; the image VAE's sizes, and its weights where `name` lacks them, of `spatial_name`."""
+    checkpoint = Checkpoint.open(locate(name))
+    temporal_vae = TemporalVAE(config or TemporalVAEConfig())
+    if checkpoint.under("spatial_vae.").files:
+        vae = VideoVAE(SpatialVAE(image_vae_of(spatial_name)), temporal_vae).to(dtype)
+        checkpoint.load_into(vae)
+    else:
+        vae = VideoVAE(SpatialVAE(load_image_vae(spatial_name, dtype)), temporal_vae).to(dtype)
+        checkpoint.under("temporal_vae.").load_into(vae.temporal_vae)
+    return vae.eval()
+
+
+def image_vae_of(name: str) -> nn.Module:
+    """An AutoencoderKL of the sizes that are published under `name`, its weights still random."""
+    folder = locate(name, subfolder="vae", patterns=("config.json",))
+    config = read_config(folder)
+    if not config:
+        raise CachekitError(f"there is no config.json of the image VAE in {str(folder)!r}; fetch it from the hub again")
+    module: nn.Module = need("diffusers").AutoencoderKL.from_config(config)
+    return module
+
+
+def load_image_vae(name: str, dtype: torch.dtype) -> nn.Module:
+    """The AutoencoderKL published under `name`, in its folder `vae` where it has one."""
+    folder = locate(name, subfolder="vae")
+    return _from_pretrained(need("diffusers").AutoencoderKL, folder, torch_dtype=dtype)
+
+
+def load_text_model(name: str, dtype: torch.dtype) -> tuple[nn.Module, Tokenizer]:
+    """A T5 encoder and its tokenizer; a decoder that is stored beside it is left out."""
+    transformers = need("transformers")
+    folder = locate(name)
+    try:
+        tokenizer = PublishedTokenizer(transformers.AutoTokenizer.from_pretrained(folder))
+    except (OSError, ValueError) as error:
+        raise CachekitError(f"the tokenizer in {str(folder)!r} can't be read ({_line(error)}); fetch it again") from error
+    return _from_pretrained(transformers.T5EncoderModel, folder, dtype=dtype), tokenizer
+
+
+def _from_pretrained(kind: Any, folder: Path, **options: object) -> nn.Module:  # noqa: ANN401
+    try:
+        model, found = kind.from_pretrained(folder, output_loading_info=True, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CachekitError(f"the weights in {str(folder)!r} are not those of a {kind.__name__}: {error}") from error
+    refuse(
+        str(folder),
+        kind.__name__,
+        missing=found["missing_keys"],
+        unexpected=[key for key in found["unexpected_keys"] if not key.startswith(("decoder.", "lm_head."))],
+        misshapen=[str(key) for key in found["mismatched_keys"]],
+    )
+    evaluating: nn.Module = model.eval()
+    return evaluating
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
