@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib.util
 import json
 from pathlib import Path
 
@@ -30,11 +30,10 @@ def vbench_prompts() -> list[str]:
 
 def vbench_file() -> Path:
     """Where the installed package has its list; raises CachekitError where it is not installed or lacks it."""
-    try:
-        files = importlib.metadata.files("vbench") or []
-    except importlib.metadata.PackageNotFoundError:
-        raise CachekitError(f"the prompts of VBench come with the package vbench; install it: {INSTALL}") from None
-    for file in files:
-        if file.name == FILE:
-            return Path(str(file.locate()))
+    spec = importlib.util.find_spec("vbench")
+    if spec is None:
+        raise CachekitError(f"the prompts of VBench come with the package vbench; install it: {INSTALL}")
+    for folder in spec.submodule_search_locations or ():
+        if (Path(folder) / FILE).is_file():
+            return Path(folder) / FILE
     raise CachekitError(f"the installed vbench has no {FILE}; install another version: {INSTALL}")

@@ -47,7 +47,7 @@ class MMDiTAdapter(Adapter):
         """Image and text stream."""
         return argument(IMAGE, args, kwargs), argument(TEXT, args, kwargs)
 
-    def body_output(self, returned: Any, hidden: Residual) -> Residual:  # noqa: ANN401
+    def body_output(self, returned: Any, hidden: Residual) -> Residual:
         """The joined stream, split into image and text again."""
         text_length = hidden[1].shape[1]
         return returned[:, text_length:], returned[:, :text_length]
@@ -73,13 +73,13 @@ class MMDiTAdapter(Adapter):
         """`modulated_input`: the first block's normed image stream, shifted and scaled as its attention will see it."""
         if name != "modulated_input":
             return super().probe(name, transformer, hidden, args, kwargs)
-        first = transformer.double_blocks[0]  # type: ignore[index]
+        first: Any = transformer.double_blocks[0]  # type: ignore[index]
         modulation, _ = first.img_mod(argument(VECTOR, args, kwargs))
         modulated: torch.Tensor = (1 + modulation.scale) * first.img_norm1(hidden[0]) + modulation.shift
         return modulated
 
 
-def argument(which: tuple[int, str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def argument(which: tuple[int, str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """An argument by place where it is given so, else by name."""
     place, name = which
     return args[place] if len(args) > place else kwargs[name]

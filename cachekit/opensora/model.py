@@ -1,4 +1,4 @@
-"""The model `opensora`: Open-Sora 1.2 whole, from its published checkpoints; nothing heavy is imported until it loads."""
+"""The model `opensora`: Open-Sora 1.2 whole, from its published checkpoints; torch is imported when it loads."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ class OpenSora(Model):
     weights: str = PUBLISHED
     """`published` (the four repositories below), a folder or hub name that holds all four as `transformer`, `vae`,
     `spatial_vae` and `text_encoder`, or `random:small` (small, seeded, for tests)."""
-    resolution: str = attrs.field(
-        metadata={"help": "144p, 240p, 360p, 480p, 720p, 1080p, 2k or 4k; by default 480p"}
-    )
+    resolution: str = attrs.field(metadata={"help": "144p, 240p, 360p, 480p, 720p, 1080p, 2k or 4k; by default 480p"})
     aspect_ratio: str = "9:16"
     """Height to width."""
     num_frames: int | str = attrs.field(

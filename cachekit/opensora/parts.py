@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,19 @@ from cachekit.opensora.weights import Checkpoint, locate, read_config, refuse
 def load_transformer(name: str, dtype: torch.dtype) -> STDiT3:
     """An STDiT3 of the sizes that its config.json names, the published ones where there is none."""
     folder = locate(name)
-    known = {field.name for field in attrs.fields(STDiT3Config)}
-    sizes = {key: value for key, value in read_config(folder).items() if key in known}
     checkpoint = Checkpoint.open(folder)
-    transformer = STDiT3(STDiT3Config(**sizes)).to(dtype)
+    transformer = STDiT3(STDiT3Config(**known_fields(STDiT3Config, read_config(folder)))).to(dtype)
     checkpoint.load_into(transformer)
     return transformer.eval()
 
 
-def load_vae(
-    name: str, spatial_name: str, dtype: torch.dtype, *, config: TemporalVAEConfig | None = None
-) -> VideoVAE:
+def load_vae(name: str, spatial_name: str, dtype: torch.dtype) -> VideoVAE:
     """The video VAE of `name`; the image VAE's sizes, and its weights where `name` lacks them, of `spatial_name`."""
-    checkpoint = Checkpoint.open(locate(name))
-    temporal_vae = TemporalVAE(config or TemporalVAEConfig())
+    folder = locate(name)
+    checkpoint = Checkpoint.open(folder)
+    temporal_vae = TemporalVAE(
+        TemporalVAEConfig(**known_fields(TemporalVAEConfig, read_config(folder), "vae_temporal"))
+    )
     if checkpoint.under("spatial_vae.").files:
         vae = VideoVAE(SpatialVAE(image_vae_of(spatial_name)), temporal_vae).to(dtype)
         checkpoint.load_into(vae)
@@ -67,11 +67,20 @@ def load_text_model(name: str, dtype: torch.dtype) -> tuple[nn.Module, Tokenizer
     try:
         tokenizer = PublishedTokenizer(transformers.AutoTokenizer.from_pretrained(folder))
     except (OSError, ValueError) as error:
-        raise CachekitError(f"the tokenizer in {str(folder)!r} can't be read ({_line(error)}); fetch it again") from error
+        raise CachekitError(
+            f"the tokenizer in {str(folder)!r} can't be read ({_line(error)}); fetch it again"
+        ) from error
     return _from_pretrained(transformers.T5EncoderModel, folder, dtype=dtype), tokenizer
 
 
-def _from_pretrained(kind: Any, folder: Path, **options: object) -> nn.Module:  # noqa: ANN401
+def known_fields(kind: type, config: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """What a published config, or a section of it, says of the fields of an attrs class; it says more than those."""
+    entries = config.get(section) if section else config
+    names = {field.name for field in attrs.fields(kind)}
+    return {key: value for key, value in (entries or {}).items() if key in names}
+
+
+def _from_pretrained(kind: Any, folder: Path, **options: object) -> nn.Module:
     try:
         model, found = kind.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:

@@ -59,7 +59,7 @@ class VideoSize:
 class OpenSoraPipeline(Pipeline):
     """T5, STDiT3, rectified flow and the video VAE."""
 
-    transformer: STDiT3  # type: ignore[assignment]
+    transformer: STDiT3
     text_encoder: TextEncoder
     vae: VideoVAE
     size: VideoSize

@@ -7,6 +7,8 @@ a frame sees itself and what came before. State-dict keys are those of hpcai-tec
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import attrs
 import torch
 from torch import nn
@@ -70,15 +72,15 @@ class ResBlock(nn.Module):
             self.conv3 = CausalConv3d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        change = self.conv1(F.silu(self.norm1(x)))
+        change: torch.Tensor = self.conv1(F.silu(self.norm1(x)))
         change = self.conv2(F.silu(self.norm2(change)))
         return change + (self.conv3(x) if hasattr(self, "conv3") else x)
 
 
-def res_blocks(in_channels: int, out_channels: int, config: TemporalVAEConfig) -> nn.ModuleList:
+def res_blocks(in_channels: int, out_channels: int, config: TemporalVAEConfig) -> nn.Sequential:
     """A level's blocks; the first changes the width."""
     widths = [in_channels] + [out_channels] * config.num_res_blocks
-    return nn.ModuleList(ResBlock(a, b, config.num_groups) for a, b in zip(widths, widths[1:], strict=False))
+    return nn.Sequential(*(ResBlock(*pair, config.num_groups) for pair in pairwise(widths)))
 
 
 class Encoder(nn.Module):
@@ -102,13 +104,11 @@ class Encoder(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.conv_in(x)
         for level, blocks in enumerate(self.block_res_blocks):
-            for block in blocks:  # type: ignore[union-attr]
-                x = block(x)
+            x = blocks(x)
             if level < len(self.conv_blocks):
                 x = self.conv_blocks[level](x)
-        for block in self.res_blocks:
-            x = block(x)
-        return self.conv2(F.silu(self.norm1(x)))
+        moments: torch.Tensor = self.conv2(F.silu(self.norm1(self.res_blocks(x))))
+        return moments
 
 
 class Decoder(nn.Module):
@@ -130,21 +130,19 @@ class Decoder(nn.Module):
         self.conv_out = CausalConv3d(widths[0], config.in_out_channels, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv1(x)
-        for block in self.res_blocks:
-            x = block(x)
+        x = self.res_blocks(self.conv1(x))
         for level in reversed(range(len(self.block_res_blocks))):
-            for block in self.block_res_blocks[level]:  # type: ignore[union-attr]
-                x = block(x)
+            x = self.block_res_blocks[level](x)
             if level > 0:
                 conv = self.conv_blocks[level - 1]
                 x = conv(x) if isinstance(conv, nn.Identity) else channels_to_time(conv(x))
-        return self.conv_out(F.silu(self.norm1(x)))
+        frames: torch.Tensor = self.conv_out(F.silu(self.norm1(x)))
+        return frames
 
 
 def channels_to_time(x: torch.Tensor) -> torch.Tensor:
     """`[B, 2C, T, H, W]` to `[B, C, 2T, H, W]`: neighbouring channels become neighbouring frames."""
-    return x.unflatten(1, (-1, 2)).transpose(2, 3).flatten(2, 3)
+    return x.view(len(x), -1, 2, *x.shape[2:]).transpose(2, 3).flatten(2, 3)
 
 
 @attrs.frozen

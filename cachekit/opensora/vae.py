@@ -50,10 +50,10 @@ class SpatialVAE(nn.Module):
         """Frames' latents `[B, 4, T, H, W]` to a video `[B, 3, T, 8H, 8W]`, about [-1, 1]."""
         return self._by_frames(lambda images: self.module.decode(images / SPATIAL_SCALE).sample, latents)
 
-    def _by_frames(self, work: Any, video: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+    def _by_frames(self, work: Any, video: torch.Tensor) -> torch.Tensor:
         images = video.transpose(1, 2).flatten(0, 1)
-        done = torch.cat([work(part) for part in images.split(self.micro_batch)])
-        return done.unflatten(0, (len(video), -1)).transpose(1, 2)
+        done = torch.cat([work(part) for part in torch.split(images, self.micro_batch)])
+        return done.view(len(video), -1, *done.shape[1:]).transpose(1, 2)
 
 
 class VideoVAE(nn.Module):
@@ -89,7 +89,7 @@ class VideoVAE(nn.Module):
         With a generator they are drawn from the posteriors, without one they are the means.
         """
         frames = self.spatial_vae.encode(video, generator)
-        posteriors = [self.temporal_vae.encode(part) for part in frames.split(self.micro_frames, dim=2)]
+        posteriors = [self.temporal_vae.encode(part) for part in torch.split(frames, self.micro_frames, dim=2)]
         z = torch.cat([p.mean if generator is None else p.sample(generator) for p in posteriors], dim=2)
         return (z - self.shift) / self.scale
 
@@ -99,7 +99,7 @@ class VideoVAE(nn.Module):
         z = latents * self.scale.to(latents.dtype) + self.shift.to(latents.dtype)
         counts = frame_parts(num_frames, self.micro_frames)
         latent_counts = [-(-count // self.temporal_vae.config.time_factor) for count in counts]
-        parts = zip(z.split(latent_counts, dim=2), counts, strict=True)
+        parts = zip(torch.split(z, latent_counts, dim=2), counts, strict=True)
         return self.spatial_vae.decode(torch.cat([self.temporal_vae.decode(*part) for part in parts], dim=2))
 
 

@@ -68,7 +68,7 @@ class Checkpoint:
 
     @classmethod
     def open(cls, folder: Path) -> Checkpoint:
-        """Look into the folder's files: those that an index names, or all; raises CachekitError where one is damaged."""
+        """The folder's files: those that an index names, or all; raises CachekitError where one is damaged."""
         files: dict[str, Path] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         for path in safetensors_files(folder):
@@ -122,7 +122,7 @@ def safetensors_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def opened(path: Path) -> Any:  # noqa: ANN401
+def opened(path: Path) -> Any:
     """The safetensors file, open for reading; as a context manager it is closed."""
     import safetensors
 
