@@ -86,7 +86,7 @@ def test_offloading_changes_no_value(text, latents):
     assert waiting.decode(latents).shape == (20, 144, 256, 3)
 
 
-def test_half_precision_runs_every_stage():
+def test_half_precision_runs_every_stage(extra):
     pipeline = OpenSora(weights="random:small", num_frames=1).load(device="cpu", dtype="bfloat16")
     latents = denoise(pipeline, pipeline.encode_text("a lake"))
     assert pipeline.transformer.final_layer.linear.weight.dtype == torch.bfloat16
@@ -154,7 +154,7 @@ def test_a_video_vae_without_its_image_vae_takes_the_published_one(small, weight
 
 
 def test_a_folder_that_lacks_a_part_says_how_to_fetch_it(weights):
-    with pytest.raises(CachekitError, match="no folder text_encoder.*hf download DeepFloyd/t5-v1_1-xxl --local-dir"):
+    with pytest.raises(CachekitError, match=r"no folder text_encoder.*hf download DeepFloyd/t5-v1_1-xxl --local-dir"):
         OpenSora(weights=str(weights)).load(device="cpu", dtype="float32")
 
 

@@ -8,7 +8,7 @@ import torch
 from cachekit import CachekitError
 from cachekit.opensora.text import HashTokenizer, TextEncoder
 
-WORDS = "a red balloon drifts over the lake while waves roll onto beach in evening light and mist rises slowly".split()
+SENTENCE = "a red balloon drifts over the lake while waves roll onto beach in evening light and mist rises slowly"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def t5_folder(small, tmp_path_factory):
     weight_map = {key: file for file, keys in shards.items() for key in keys}
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([" ".join(WORDS[i:] + WORDS[:i]) for i in range(len(WORDS))]),
+        sentence_iterator=iter([SENTENCE, SENTENCE[::-1]] * 10),
         model_prefix=str(folder / "spiece"),
         vocab_size=40,
         pad_id=0,

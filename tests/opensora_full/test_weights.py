@@ -62,7 +62,7 @@ def test_every_missing_unexpected_and_misshapen_key_is_named_and_nothing_is_writ
 def test_a_shard_that_is_not_there_is_named(tmp_path):
     save_shards(tmp_path, model().state_dict())
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(CachekitError, match="lacks model-00002-of-00002.safetensors"):
+    with pytest.raises(CachekitError, match=r"lacks model-00002-of-00002\.safetensors"):
         Checkpoint.open(tmp_path)
 
 
