@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -56,8 +58,9 @@ def image_vae_of(name: str) -> nn.Module:
 
 def load_image_vae(name: str, dtype: torch.dtype) -> nn.Module:
     """The AutoencoderKL published under `name`, in its folder `vae` where it has one."""
+    diffusers = need("diffusers")
     folder = locate(name, subfolder="vae")
-    return _from_pretrained(need("diffusers").AutoencoderKL, folder, torch_dtype=dtype)
+    return _from_pretrained(diffusers, diffusers.AutoencoderKL, folder, low_cpu_mem_usage=False, torch_dtype=dtype)
 
 
 def load_text_model(name: str, dtype: torch.dtype) -> tuple[nn.Module, Tokenizer]:
@@ -70,7 +73,9 @@ def load_text_model(name: str, dtype: torch.dtype) -> tuple[nn.Module, Tokenizer
         raise CachekitError(
             f"the tokenizer in {str(folder)!r} can't be read ({_line(error)}); fetch it again"
         ) from error
-    return _from_pretrained(transformers.T5EncoderModel, folder, dtype=dtype), tokenizer
+    left_out = ("decoder.", "lm_head.")
+    model = _from_pretrained(transformers, transformers.T5EncoderModel, folder, left_out=left_out, dtype=dtype)
+    return model, tokenizer
 
 
 def known_fields(kind: type, config: Mapping[str, Any], section: str = "") -> dict[str, Any]:
@@ -80,20 +85,44 @@ def known_fields(kind: type, config: Mapping[str, Any], section: str = "") -> di
     return {key: value for key, value in (entries or {}).items() if key in names}
 
 
-def _from_pretrained(kind: Any, folder: Path, **options: object) -> nn.Module:
+def _from_pretrained(
+    package: ModuleType, kind: Any, folder: Path, *, left_out: tuple[str, ...] = (), **options: object
+) -> nn.Module:
+    """`kind.from_pretrained`, which is asked to tell every fault and to print none.
+
+    Keys that begin with one of `left_out` may be in the folder and are not the model's.
+    """
     try:
-        model, found = kind.from_pretrained(folder, output_loading_info=True, **options)
+        with quiet(package):
+            model, found = kind.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, **options
+            )
     except (OSError, ValueError, RuntimeError) as error:
-        raise CachekitError(f"the weights in {str(folder)!r} are not those of a {kind.__name__}: {error}") from error
+        raise CachekitError(f"the weights in {str(folder)!r} can't be read as a {kind.__name__}'s: {error}") from error
     refuse(
         str(folder),
         kind.__name__,
         missing=found["missing_keys"],
-        unexpected=[key for key in found["unexpected_keys"] if not key.startswith(("decoder.", "lm_head."))],
-        misshapen=[str(key) for key in found["mismatched_keys"]],
+        unexpected=[key for key in found["unexpected_keys"] if not key.startswith(left_out)],
+        misshapen=[f"{key} {list(there)} for {list(wanted)}" for key, there, wanted in found["mismatched_keys"]],
     )
     evaluating: nn.Module = model.eval()
     return evaluating
+
+
+@contextmanager
+def quiet(package: ModuleType) -> Iterator[None]:
+    """Without the reports and progress bars of transformers or diffusers, whose settings are put back."""
+    logging = package.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _line(error: Exception) -> str:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import cachekit
 from cachekit import CachekitError
@@ -132,14 +132,15 @@ def test_an_empty_prompt_is_refused(small):
         small.check_prompt("  ")
 
 
-def test_a_folder_of_weights_gives_the_same_pipeline(small, weights, text, latents):
-    from cachekit.opensora.parts import load_transformer, load_vae
-
-    transformer = load_transformer(str(weights / "transformer"), torch.float32)
-    vae = load_vae(str(weights / "vae"), str(weights / "spatial_vae"), torch.float32)
-    for loaded, built in ((transformer, small.transformer), (vae, small.vae)):
-        for key, value in built.state_dict().items():
-            assert torch.equal(loaded.state_dict()[key], value), key
+def test_a_folder_of_weights_gives_the_same_pipeline(small, weights, t5_folder, text, latents, tmp_path):
+    for part in ("transformer", "vae", "spatial_vae"):
+        (tmp_path / part).symlink_to(weights / part)
+    (tmp_path / "text_encoder").symlink_to(t5_folder)
+    model = OpenSora(weights=str(tmp_path), resolution="144p", num_frames=20)
+    loaded = model.load(device="cpu", dtype="float32")
+    assert loaded.encode_text("a red balloon").y.shape == text.y.shape
+    assert torch.equal(denoise(loaded, text), latents)
+    assert torch.equal(loaded.decode(latents), small.decode(latents))
 
 
 def test_a_video_vae_without_its_image_vae_takes_the_published_one(small, weights, tmp_path):
@@ -151,6 +152,20 @@ def test_a_video_vae_without_its_image_vae_takes_the_published_one(small, weight
     vae = load_vae(str(tmp_path), str(weights / "spatial_vae"), torch.float32)
     for key, value in small.vae.state_dict().items():
         assert torch.equal(vae.state_dict()[key], value), key
+
+
+def test_an_image_vae_of_other_tensors_is_refused_with_each_named(small, tmp_path):
+    from cachekit.opensora.parts import load_image_vae
+
+    small.vae.spatial_vae.module.save_pretrained(tmp_path)
+    file = tmp_path / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    weights |= {"decoder.conv_in.bias": torch.zeros(3), "decoder.new": torch.zeros(1)}
+    save_file(weights, file)
+    with pytest.raises(
+        CachekitError, match=r"unexpected: decoder\.new; misshapen: decoder\.conv_in\.bias \[3\] for \[16\]"
+    ):
+        load_image_vae(str(tmp_path), torch.float32)
 
 
 def test_a_folder_that_lacks_a_part_says_how_to_fetch_it(weights):

@@ -8,39 +8,6 @@ import torch
 from cachekit import CachekitError
 from cachekit.opensora.text import HashTokenizer, TextEncoder
 
-SENTENCE = "a red balloon drifts over the lake while waves roll onto beach in evening light and mist rises slowly"
-
-
-@pytest.fixture(scope="module")
-def t5_folder(small, tmp_path_factory):
-    """A T5 encoder as DeepFloyd/t5-v1_1-xxl is published: torch's weight files, a sentence-piece vocabulary."""
-    import sentencepiece
-
-    folder = tmp_path_factory.mktemp("t5")
-    small.text_encoder.model.config.save_pretrained(folder)
-    weights = dict(small.text_encoder.model.state_dict())
-    weights["shared.weight"] = weights["encoder.embed_tokens.weight"] = weights["shared.weight"].clone()
-    names = sorted(weights)
-    shards = {"pytorch_model-00001-of-00002.bin": names[::2], "pytorch_model-00002-of-00002.bin": names[1::2]}
-    for file, keys in shards.items():
-        torch.save({key: weights[key].clone() for key in keys}, folder / file)
-    weight_map = {key: file for file, keys in shards.items() for key in keys}
-    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([SENTENCE, SENTENCE[::-1]] * 10),
-        model_prefix=str(folder / "spiece"),
-        vocab_size=40,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        minloglevel=2,
-    )
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "T5Tokenizer", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"})
-    )
-    return folder
-
 
 def test_embeddings_have_300_tokens_and_a_mask_of_the_captions(text):
     assert text.caption == "a red balloon over a lake aesthetic score: 6.5."
@@ -83,18 +50,23 @@ def test_a_published_folder_is_read_as_it_is(small, text, t5_folder):
     assert embedding.mask.sum() == len(tokenizer("a red balloon aesthetic score: 6.5."))
 
 
-def test_a_folder_that_lacks_a_tensor_is_refused_by_its_name(t5_folder, tmp_path):
+def test_a_folder_of_other_tensors_is_refused_with_each_named(t5_folder, tmp_path):
     from cachekit.opensora.parts import load_text_model
 
     for file in t5_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    key = "encoder.final_layer_norm.weight"
     index = tmp_path / "pytorch_model.bin.index.json"
-    content = json.loads(index.read_text())
-    shard = tmp_path / content["weight_map"].pop(key)
-    index.write_text(json.dumps(content))
-    weights = torch.load(shard, weights_only=True)
-    del weights[key]
-    torch.save(weights, shard)
-    with pytest.raises(CachekitError, match=f"missing: {key}"):
+    weight_map = json.loads(index.read_text())["weight_map"]
+    missing, misshapen = "encoder.final_layer_norm.weight", "encoder.block.1.layer.0.layer_norm.weight"
+    for file in set(weight_map.values()):
+        weights = torch.load(tmp_path / file, weights_only=True)
+        weights.pop(missing, None)
+        if misshapen in weights:
+            weights |= {misshapen: torch.zeros(7), "encoder.new": torch.zeros(1), "decoder.old": torch.zeros(1)}
+            weight_map |= {"encoder.new": file, "decoder.old": file}
+        torch.save(weights, tmp_path / file)
+    del weight_map[missing]
+    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    with pytest.raises(CachekitError) as error:
         load_text_model(str(tmp_path), torch.float32)
+    assert f"missing: {missing}; unexpected: encoder.new; misshapen: {misshapen} [7] for [64]" in str(error.value)
