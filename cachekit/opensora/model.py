@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = "published"
 SMALL = "random:small"
-DTYPES = ("bfloat16", "float16", "float32")
+DTYPES = ("bfloat16", "float32")
 SMALL_ARCHITECTURE = opensora_architecture(hidden_size=48, depth=2)
 PUBLISHED_ARCHITECTURE = opensora_architecture(hidden_size=1152, depth=28)
 FOLDERS = ("transformer", "vae", "spatial_vae", "text_encoder")
