@@ -17,6 +17,9 @@ from cachekit.opensora.optional import need
 PATTERNS = ("*.json", "*.safetensors", "*.bin", "*.model")
 """Files of a published repository that are fetched: configs, weights, a tokenizer's vocabulary."""
 
+USUAL_NAMES = ("model.safetensors", "diffusion_pytorch_model.safetensors")
+"""What the weights are called where other variants of them may lie beside."""
+
 
 def locate(name: str, *, subfolder: str = "", patterns: Iterable[str] = PATTERNS) -> Path:
     """The folder `name`, or that of the hub's repository `name`, fetched through huggingface_hub.
@@ -105,7 +108,7 @@ class Checkpoint:
 
 
 def safetensors_files(folder: Path) -> list[Path]:
-    """The folder's weight files, in the order of their names."""
+    """The folder's weight files: those of its index, else the one of the usual name, else all."""
     indices = sorted(folder.glob("*.safetensors.index.json"))
     if indices:
         try:
@@ -113,7 +116,8 @@ def safetensors_files(folder: Path) -> list[Path]:
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise CachekitError(f"the index {str(indices[0])!r} is damaged ({error!r}); fetch it again") from error
     else:
-        names = sorted(path.name for path in folder.glob("*.safetensors"))
+        there = sorted(path.name for path in folder.glob("*.safetensors"))
+        names = [name for name in there if name in USUAL_NAMES] or there
     if not names:
         raise CachekitError(f"there are no safetensors weights in {str(folder)!r}; name the folder that holds them")
     absent = [name for name in names if not (folder / name).is_file()]

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from public_shapes import WIDTH, CheckpointedTransformer, DoubleThenSingle, SpaceTimeTransformer
+from .public_shapes import WIDTH, CheckpointedTransformer, DoubleThenSingle, SpaceTimeTransformer
 
 import cachekit
 from cachekit import CachekitError

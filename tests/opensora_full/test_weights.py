@@ -59,6 +59,15 @@ def test_every_missing_unexpected_and_misshapen_key_is_named_and_nothing_is_writ
     assert all(torch.equal(there.state_dict()[key], value) for key, value in before.items())
 
 
+def test_of_several_variants_the_one_of_the_usual_name_is_taken(tmp_path):
+    wanted = model().state_dict()
+    save_file(wanted, tmp_path / "model.safetensors")
+    save_file({key: torch.zeros_like(value) for key, value in wanted.items()}, tmp_path / "model.fp16.safetensors")
+    other = model()
+    Checkpoint.open(tmp_path).load_into(other)
+    assert torch.equal(other[0].weight, wanted["0.weight"])
+
+
 def test_a_shard_that_is_not_there_is_named(tmp_path):
     save_shards(tmp_path, model().state_dict())
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
