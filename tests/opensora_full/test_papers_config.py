@@ -9,7 +9,7 @@ import pytest
 from cachekit_magcache import MagCache
 from cachekit_teacache import TeaCache
 
-from cachekit.parameters import build, parse_spec
+from cachekit.parameters import parse_spec
 from cachekit.predictors import Reuse
 from cachekit.strategy import Run
 
@@ -28,7 +28,7 @@ def config():
 def strategies(config):
     kinds = {"magcache": MagCache, "teacache": TeaCache}
     specs = [parse_spec(text) for text in config["strategy"]]
-    return [build(kinds[name], name, settings) for name, settings in specs]
+    return [kinds[name](**{key: json.loads(value) for key, value in settings.items()}) for name, settings in specs]
 
 
 def test_it_names_the_model_the_prompts_and_the_steps(config):

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from .public_shapes import WIDTH, CheckpointedTransformer, DoubleThenSingle, SpaceTimeTransformer
 
 import cachekit
 from cachekit import CachekitError
 from cachekit.opensora.adapter import OpenSoraAdapter
 from cachekit.opensora.mmdit_adapter import MMDiTAdapter
+
+from .public_shapes import WIDTH, CheckpointedTransformer, DoubleThenSingle, SpaceTimeTransformer
 
 STEPS = 6
 
