@@ -111,6 +111,41 @@ def test_the_published_defaults_are_those_of_the_papers():
     assert timesteps[29] == pytest.approx(143.07, abs=0.1)
 
 
+def test_the_published_config_of_the_transformer_gives_the_defaults():
+    """What config.json of hpcai-tech/OpenSora-STDiT-v3 says, the switches of the public code's kernels left out."""
+    from cachekit.opensora.parts import known_fields
+    from cachekit.opensora.stdit3 import STDiT3Config
+
+    published = {
+        "architectures": ["STDiT3"],
+        "caption_channels": 4096,
+        "class_dropout_prob": 0.1,
+        "depth": 28,
+        "drop_path": 0.0,
+        "freeze_y_embedder": True,
+        "hidden_size": 1152,
+        "in_channels": 4,
+        "input_size": [None, None, None],
+        "input_sq_size": 512,
+        "mlp_ratio": 4.0,
+        "model_max_length": 300,
+        "num_heads": 16,
+        "patch_size": [1, 2, 2],
+        "pred_sigma": True,
+        "qk_norm": True,
+        "skip_y_embedder": False,
+    }
+    assert STDiT3Config(**known_fields(STDiT3Config, published)) == STDiT3Config()
+
+
+def test_the_published_size_is_that_of_the_file():
+    from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
+
+    with torch.device("meta"):
+        state = STDiT3(STDiT3Config()).state_dict()
+    assert 4 * sum(value.numel() for value in state.values()) == pytest.approx(4.84e9, abs=0.005e9)
+
+
 def test_an_image_is_made_at_the_frame_rate_of_images():
     assert VideoSize(1, 144, 256, 24.0).conditions(torch.float32)["fps"].item() == 120
     assert VideoSize(2, 144, 256, 24.0).conditions(torch.float32)["fps"].item() == 24
