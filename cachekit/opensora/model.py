@@ -34,6 +34,7 @@ class OpenSora(Model):
     steps: ClassVar[int] = 30
     guidance_scale: ClassVar[float] = 7.0
     sampler: ClassVar[str] = "rflow"
+    dtype: ClassVar[str] = "bfloat16"
     example_prompts: ClassVar[tuple[str, ...]] = (
         "a calm lake at sunrise, mist drifting between pine trees, a small boat crossing slowly",
         "waves roll onto a pebble beach in evening light, foam running back between the stones",
