@@ -59,6 +59,8 @@ class VideoSize:
 class OpenSoraPipeline(Pipeline):
     """T5, STDiT3, rectified flow and the video VAE."""
 
+    guidance_in_batch = True
+
     transformer: STDiT3
     text_encoder: TextEncoder
     vae: VideoVAE
