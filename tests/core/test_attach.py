@@ -136,3 +136,35 @@ def test_predictor_by_name_with_fields_or_as_object(transformer, run):
         reused = run(4)
     assert all(torch.equal(a, b) for a, b in zip(by_name, by_object, strict=True))
     assert not torch.equal(by_name[2], reused[2])
+
+
+def compile_blocks_in_place(transformer):
+    for block in (*transformer.spatial_blocks, *transformer.temporal_blocks):
+        block.compile(backend="eager")
+    return transformer
+
+
+def compile_blocks_as_modules(transformer):
+    for blocks in (transformer.spatial_blocks, transformer.temporal_blocks):
+        for index, block in enumerate(blocks):
+            blocks[index] = torch.compile(block, backend="eager")
+    return transformer
+
+
+def compile_whole(transformer):
+    return torch.compile(transformer, backend="eager")
+
+
+@pytest.mark.parametrize("compiled", [compile_blocks_in_place, compile_blocks_as_modules, compile_whole])
+def test_compiled_blocks_are_skipped_and_put_back_too(transformer, compiled):
+    inputs = torch.randn(1, 6, 4), torch.tensor([500.0]), torch.randn(1, 3, 16)
+    model = compiled(transformer)
+    bare = model(*inputs)
+    with cachekit.attach(model, Pattern("X.X"), steps=3) as session:
+        assert torch.equal(model(*inputs), bare)
+        blocks = transformer.block_calls()
+        model(*inputs)
+        assert transformer.block_calls() == blocks
+        assert torch.equal(model(*inputs), bare)
+    assert session.trace.pattern == "X.X"
+    assert torch.equal(model(*inputs), bare)
