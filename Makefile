@@ -24,7 +24,7 @@ lint: .venv/dev
 	touch $@
 
 .venv/dev: .venv/demo
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,opensora]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,opensora,tune]'
 	$(BIN)/pip install --quiet --no-deps vbench
 	touch $@
 
