@@ -23,8 +23,6 @@ from cachekit.strategy import COMPUTED, SKIPPED, Run, Strategy
 if TYPE_CHECKING:
     from torch import nn
 
-    from cachekit.predictors import Predictor
-
 Call = Callable[[], object]
 Way = Callable[[], AbstractContextManager[object]]
 """Prepares the transformer for one timed call, and puts it back after."""

@@ -44,18 +44,23 @@ class InterceptedForward:
         return self.listener.run_block(self.position, self.forward, args, kwargs)
 
 
+def entrance(block: nn.Module) -> str:
+    """The attribute through which a call of the block goes: its own compiled call after `block.compile()`."""
+    return "_compiled_call_impl" if block.__dict__.get("_compiled_call_impl") is not None else "forward"
+
+
 @attrs.define
 class Interception:
     """What was put before a transformer's calls, and how to take it away."""
 
     _hooks: list[RemovableHandle]
-    _own_forwards: list[tuple[nn.Module, Forward | None]]
-    """Each block, and the `forward` its instance had of its own before (a compiled or offloaded one has)."""
+    _own: list[tuple[nn.Module, str, Forward | None]]
+    """Each block, its entrance, and what its instance had there of its own (a compiled or offloaded one has)."""
 
     @classmethod
     def install(cls, transformer: nn.Module, blocks: Sequence[nn.Module], listener: Listener) -> Interception:
         """Stand before `transformer` and `blocks`, given in running order; refused where someone stands there."""
-        if any(isinstance(block.__dict__.get("forward"), InterceptedForward) for block in blocks):
+        if any(isinstance(block.__dict__.get(entrance(block)), InterceptedForward) for block in blocks):
             raise CachekitError(
                 f"this {type(transformer).__name__} has a session already; detach that one first, or leave its `with`"
             )
@@ -67,20 +72,20 @@ class Interception:
         def after(module: nn.Module, args: Arguments, output: object) -> None:
             listener.end_forward()
 
-        own_forwards = [(block, block.__dict__.get("forward")) for block in blocks]
-        for position, block in enumerate(blocks):
-            block.__dict__["forward"] = InterceptedForward(listener, position, block.forward)
+        own = [(block, entrance(block), block.__dict__.get(entrance(block))) for block in blocks]
+        for position, (block, name, _) in enumerate(own):
+            block.__dict__[name] = InterceptedForward(listener, position, getattr(block, name))
         hooks = [
             transformer.register_forward_pre_hook(before, with_kwargs=True),
             transformer.register_forward_hook(after),
         ]
-        return cls(hooks, own_forwards)
+        return cls(hooks, own)
 
     def remove(self) -> None:
         """Put everything back."""
         for hook in self._hooks:
             hook.remove()
-        for block, own_forward in self._own_forwards:
-            del block.__dict__["forward"]
-            if own_forward is not None:
-                block.__dict__["forward"] = own_forward
+        for block, name, own in self._own:
+            del block.__dict__[name]
+            if own is not None:
+                block.__dict__[name] = own

@@ -52,6 +52,10 @@ class Pipeline(ABC):
         The same arguments give the same latents.
         """
 
+    def peak_memory_bytes(self) -> int | None:
+        """The most memory used so far, of the GPU where it runs there; None where the model does not count it."""
+        return None
+
     @abstractmethod
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Frames `[T, H, W, 3]`, uint8, on the CPU."""

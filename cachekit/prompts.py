@@ -24,7 +24,7 @@ def collect_prompts(given: Sequence[str], source: str | None) -> list[str]:
 def read_prompts(source: str) -> list[str]:
     """The prompts of a file: a line each, or a JSON list of texts or of objects with `prompt_en`."""
     if source == VBENCH:
-        from cachekit.vbench import vbench_prompts
+        from cachekit.prompts_vbench import vbench_prompts
 
         return vbench_prompts()
     name = "standard input" if source == STANDARD_INPUT else f"the prompts file {source!r}"

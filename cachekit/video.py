@@ -65,6 +65,7 @@ def write_video(path: Path, frames: torch.Tensor, fps: float) -> str:
             stream.width, stream.height = width, height
             stream.pix_fmt = "yuv444p" if odd and style.pixel_format == "yuv420p" else style.pixel_format
             stream.options = dict(style.options)
+            stream.codec_context.thread_count = 1  # with more, x264's files differ from one time to the next
             stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT: the same frames give the same file
             for frame in frames.numpy():
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

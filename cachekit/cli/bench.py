@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(min=20), default=20, show_default=True, help="Timed rounds of single steps.")
-@click.option("--loops", type=click.IntRange(min=1), default=7, show_default=True, help="Timed denoising loops of the mini.")
+@click.option(
+    "--rounds", type=click.IntRange(min=20), default=20, show_default=True, help="Timed rounds of single steps."
+)
+@click.option(
+    "--loops", type=click.IntRange(min=1), default=7, show_default=True, help="Timed denoising loops of the mini."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="torch threads  [default: torch's].")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @plugin_option

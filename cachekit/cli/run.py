@@ -119,8 +119,12 @@ def run(
             outcome = next(work)
             outcomes.append(outcome)
             shown.finish(outcome_line(outcome))
-    show_table(console(json_file), out, outcomes)
-    write_json(summary(setting, outcomes), json_file)
+    peak = pipeline.peak_memory_bytes()
+    shown_to = console(json_file)
+    show_table(shown_to, out, outcomes)
+    if peak is not None:
+        shown_to.print(f"peak memory {peak / 2**20:,.0f} MiB", highlight=False)
+    write_json({**summary(setting, outcomes), "peak_memory_bytes": peak}, json_file)
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 

@@ -32,6 +32,7 @@ from cachekit.errors import CachekitError
 @click.option("--per-frame", is_flag=True, help="Keep every frame's figures in the JSON.")
 @click.option("--csv", "csv_file", metavar="FILE", help="Write a line a video to FILE.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads to compute in; no digit depends on it.")
+@click.argument("more", nargs=-1, metavar="")
 @json_option
 @plugin_option
 def evaluate_command(
@@ -44,6 +45,7 @@ def evaluate_command(
     per_frame: bool,
     csv_file: str | None,
     threads: int | None,
+    more: tuple[str, ...],
     json_file: str | None,
 ) -> int:
     """Compare videos with the uncached model's, pair by pair and frame by frame.
@@ -57,6 +59,8 @@ def evaluate_command(
     from cachekit_eval.progress import shown_progress
     from cachekit_eval.tables import show
 
+    if more:
+        raise CachekitError(f"unexpected {more[0]!r}; name each folder with --gen, or quote a pattern: --gen 'runs/*'")
     for file in (json_file if json_file != "-" else None, csv_file):
         _check_parent(file)
     folders, notes = expand(gen, Path(gt))

@@ -129,7 +129,7 @@ class _Feed:
         return tuple(self._figures)
 
     def _start(self) -> None:
-        gt, gen = (np.stack(frames) for frames in zip(*self._batch, strict=True))
+        gt, gen = (_stacked(frames) for frames in zip(*self._batch, strict=True))
         self._batch.clear()
         if not self.metric.thread_safe:
             self._keep(self._compare(gt, gen))
@@ -155,6 +155,10 @@ class _Feed:
         if wrong is not None:
             raise PairError(f"the metric {self.name!r} is no number for frame {len(self._figures) + wrong}")
         self._figures.extend(figures)
+
+
+def _stacked(frames: Sequence[Frames]) -> Frames:
+    return np.stack(frames) if len(frames) > 1 else frames[0][None]
 
 
 def _notes(readers: tuple[Reader, Reader], sizes: tuple[Size, Size], lengths: tuple[int, int]) -> tuple[str, ...]:

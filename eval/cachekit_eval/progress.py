@@ -28,7 +28,7 @@ def shown_progress() -> Iterator[Callable[[Progress], None]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("")
+        task = bar.add_task("", total=None)
 
         def update(progress: Progress) -> None:
             description = escape(printable(progress.name)[:SHOWN_NAME])

@@ -125,13 +125,16 @@ class Evaluation:
 
     @property
     def speedup(self) -> float | None:
-        """Summed denoising seconds of gt's videos over those of gen's; None unless the manifests have all of them."""
-        return speedup(self.videos)
+        """Summed denoising seconds of gt's videos over those of gen's.
+
+        None where a pair failed, and unless the manifests have all of them.
+        """
+        return speedup(self.videos) if self.complete else None
 
     @property
     def ideal_speedup(self) -> float | None:
-        """Steps over computed steps, summed over the videos."""
-        return ideal_speedup(self.videos)
+        """Steps over computed steps, summed over the videos; None as for `speedup`."""
+        return ideal_speedup(self.videos) if self.complete else None
 
     def shared(self, name: str) -> object:
         """What gen's manifest says under `name` of every video alike; None where it doesn't."""

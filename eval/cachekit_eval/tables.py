@@ -21,28 +21,26 @@ def show(evaluations: Sequence[Evaluation], notes: Sequence[str], console: Conso
     console.print(_overview(evaluations))
     if any(evaluation.videos for evaluation in evaluations):
         console.print(_worst(evaluations))
-    for evaluation in evaluations:
-        _show_incomplete(evaluation, console)
-    for info in evaluations[0].metrics:
-        if info.unavailable:
-            console.print(escape(f"{info.label} is unavailable: {info.unavailable}"))
-    for note in [*notes, *_notes(evaluations)]:
-        console.print(escape(f"Note: {note}"))
+    lines = [line for evaluation in evaluations for line in _incomplete(evaluation)]
+    lines += [f"{info.label} is unavailable: {info.unavailable}" for info in evaluations[0].metrics if info.unavailable]
+    lines += [f"Note: {note}" for note in [*notes, *_notes(evaluations)]]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _overview(evaluations: Sequence[Evaluation]) -> Table:
     first = evaluations[0]
     table = Table(title=escape(f"compared with {printable(first.gt)}"), title_justify="left")
     table.add_column("videos in", overflow="fold")
-    table.add_column("compared", justify="right")
+    table.add_column("compared", justify="right", overflow="fold")
     with_strategy = any(evaluation.strategy for evaluation in evaluations)
     with_speedup = any(evaluation.speedup or evaluation.ideal_speedup for evaluation in evaluations)
     if with_strategy:
-        table.add_column("strategy")
+        table.add_column("strategy", overflow="fold")
     if with_speedup:
-        table.add_column("speedup (ideal)", justify="right")
+        table.add_column("speedup (ideal)", justify="right", overflow="fold")
     for info in first.metrics:
-        table.add_column(_heading(info), justify="right")
+        table.add_column(_heading(info), justify="right", overflow="fold")
     for evaluation in evaluations:
         total = len(evaluation.videos) + len(evaluation.failures)
         row = [escape(printable(evaluation.gen)), f"{len(evaluation.videos)} of {total}"]
@@ -85,22 +83,19 @@ def _mean(info: MetricInfo, summary: Summary | None) -> str:
     return f"{summary.mean:.{DECIMALS}f} ± {summary.std:.{DECIMALS}f}"
 
 
-def _show_incomplete(evaluation: Evaluation, console: Console) -> None:
+def _incomplete(evaluation: Evaluation) -> list[str]:
+    """The failures of a folder, and what can still be said of the rest, in lines."""
     if evaluation.complete:
-        return
-    total = len(evaluation.videos) + len(evaluation.failures)
-    console.print(
-        escape(f"{printable(evaluation.gen)}: {len(evaluation.failures)} of {total} pairs failed, so it has no mean")
-    )
-    for failure in evaluation.failures:
-        console.print(escape(f"  {printable(failure.name)}: {failure.reason}"))
+        return []
+    failed, compared = len(evaluation.failures), len(evaluation.videos)
+    lines = [f"{printable(evaluation.gen)}: {failed} of {failed + compared} pairs failed, so it has no mean"]
+    lines += [f"  {printable(failure.name)}: {failure.reason}" for failure in evaluation.failures]
     partial = [
         f"{info.label} {summary.evaluated_mean:.{DECIMALS}f}"
         for info in evaluation.metrics
         if (summary := evaluation[info.name]) is not None
     ]
-    if partial:
-        console.print(escape(f"  over the other {len(evaluation.videos)} only: {', '.join(partial)}"))
+    return [*lines, f"  over the other {compared} only: {', '.join(partial)}"] if partial else lines
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> list[str]:

@@ -38,9 +38,9 @@ def clip() -> Callable[..., list[Frames]]:
 def write_video() -> Callable[..., Path]:
     """Frames to a video file, losslessly unless another codec is named; to a folder of PNGs without a suffix."""
 
-    def write(path: Path, frames: Sequence[Frames], codec: str = "ffv1", pix_fmt: str = "bgr0") -> Path:
+    def write(path: Path, frames: Sequence[Frames], codec: str = "ffv1", pix_fmt: str = "bgr0", **options: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(str(path), "w") as container:
+        with av.open(str(path), "w", options=options) as container:
             stream = container.add_stream(codec, Fraction(24))
             stream.height, stream.width = frames[0].shape[:2] if frames else (48, 64)
             stream.pix_fmt = pix_fmt

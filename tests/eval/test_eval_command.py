@@ -131,6 +131,7 @@ def test_a_name_that_is_no_text_is_written_escaped(tmp_path, clip, write_video, 
         (["--json", "missing/result.json"], "can't be written"),
         (["--csv", "missing/result.csv"], "can't be written"),
         (["--threads", "0"], "threads"),
+        (["another-folder"], "name each folder with --gen, or quote a pattern"),
         (["--lpips-weights", "file.pth"], "the metric lpips is not asked for"),
     ],
 )

@@ -45,6 +45,7 @@ def no_cached_weights(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_each_frame_has_the_lpips_packages_figure(clip, write_video, tmp_path, weights, oracle):
     gt, gen = clip(6), clip(6, error=20)
     write_video(tmp_path / "gt" / "a.mkv", gt)

@@ -99,6 +99,18 @@ def test_a_truncated_file_is_refused(tmp_path, clip, write_video, name, codec, p
         read(path)
 
 
+@pytest.mark.parametrize("frames_left", [3, 39])
+def test_a_file_cut_between_two_frames_is_refused(tmp_path, clip, write_video, frames_left):
+    """Nothing is damaged then; only the header, which is at the front of this file, knows that frames are missing."""
+    path = write_video(tmp_path / "a.mp4", clip(40), "mpeg4", "yuv420p", movflags="faststart")
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        end = packets[frames_left - 1].pos + packets[frames_left - 1].size
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(UnreadableVideoError, match=f"cut short: its header says 40 frames, there are {frames_left}"):
+        read(path)
+
+
 def test_a_truncated_png_is_refused(tmp_path, clip, write_frames):
     cut(write_frames(tmp_path / "a", clip(2)) / "frame2.png", 0.5)
     with pytest.raises(UnreadableVideoError, match=r"frame2\.png.*cut short"):

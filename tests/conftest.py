@@ -1,0 +1,83 @@
+"""Fixtures that several tests share."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from stand_ins import OpenSoraLike, VideoSysLike
+
+from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
+
+GOLDEN = Path(__file__).parent / "data" / "opensora"
+
+
+@pytest.fixture(autouse=True)
+def no_gradients():
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """What the public Open-Sora code computes for small seeded weights."""
+    return json.loads((GOLDEN / "golden.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def golden_forwards():
+    return load_file(GOLDEN / "stdit3_forward.safetensors")
+
+
+@pytest.fixture(scope="session")
+def golden_trajectories():
+    return load_file(GOLDEN / "trajectories.safetensors")
+
+
+@pytest.fixture(scope="session")
+def stdit3(golden):
+    """Our STDiT3 with the golden weights."""
+    model = STDiT3(STDiT3Config(**golden["config"])).eval()
+    model.load_state_dict(load_file(GOLDEN / "stdit3_weights.safetensors"), strict=True)
+    return model
+
+
+@pytest.fixture
+def transformer():
+    """A seeded small transformer that takes a timestep, as the public Open-Sora one does."""
+    torch.manual_seed(0)
+    return OpenSoraLike()
+
+
+@pytest.fixture
+def videosys():
+    torch.manual_seed(0)
+    return VideoSysLike()
+
+
+@pytest.fixture
+def call(transformer):
+    """Call the transformer at a timestep: `call(900.0)`, with more tokens or another input on request."""
+
+    def call(timestep=500.0, tokens=6, seed=0, batch=1):
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn(batch, tokens, 4, generator=generator)
+        y = torch.randn(batch, 3, 16, generator=generator)
+        return transformer(x, torch.full((batch,), timestep), y)
+
+    return call
+
+
+@pytest.fixture
+def run(call):
+    """A whole run of so many steps from timestep 1000 down; returns every output."""
+
+    def run(steps, calls_per_step=1, **options):
+        outputs = []
+        for index in range(steps):
+            for branch in range(calls_per_step):
+                outputs.append(call(1000.0 * (1 - index / steps), seed=100 * branch + index, **options))
+        return outputs
+
+    return run

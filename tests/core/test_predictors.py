@@ -1,0 +1,56 @@
+"""What predictors answer."""
+
+import pytest
+import torch
+
+import cachekit
+from cachekit.predictors import Reuse, Taylor
+
+
+def step(index):
+    return cachekit.Step(index, 10, 0, torch.zeros(1), None, lambda name: torch.zeros(1))
+
+
+def test_reuse_hands_on_the_last_residual_itself():
+    predictor = Reuse()
+    first, last = torch.randn(3), torch.randn(3)
+    predictor.update(step(0), first)
+    predictor.update(step(1), last)
+    assert predictor.predict(step(4)) is last
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+def test_taylor_of_an_order_continues_a_polynomial_of_that_degree(order):
+    predictor = Taylor(order=order)
+
+    def residual(index):
+        return torch.tensor([float(sum((power + 1) * index**power for power in range(order + 1)))])
+
+    for index in (0, 1, 3, 4):
+        predictor.update(step(index), residual(index))
+    assert torch.allclose(predictor.predict(step(6)), residual(6), rtol=1e-5)
+
+
+def test_taylor_uses_as_many_residuals_as_there_are():
+    predictor = Taylor(order=2)
+    predictor.update(step(0), torch.tensor([1.0]))
+    assert predictor.predict(step(1)).item() == 1.0
+    predictor.update(step(2), torch.tensor([5.0]))
+    assert predictor.predict(step(3)).item() == pytest.approx(7.0)
+
+
+def test_taylor_leaves_the_residuals_it_keeps_as_they_were():
+    predictor = Taylor(order=1)
+    kept = [torch.tensor([1.0]), torch.tensor([2.0])]
+    predictor.update(step(0), kept[0])
+    predictor.update(step(1), kept[1])
+    assert predictor.predict(step(2)).item() == predictor.predict(step(2)).item() == 3.0
+    assert [tensor.item() for tensor in kept] == [1.0, 2.0]
+
+
+def test_streams_are_predicted_each():
+    predictor = Taylor(order=1)
+    predictor.update(step(0), (torch.tensor([0.0]), torch.tensor([10.0])))
+    predictor.update(step(1), (torch.tensor([1.0]), torch.tensor([8.0])))
+    image, text = predictor.predict(step(3))
+    assert (image.item(), text.item()) == (3.0, 4.0)
