@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cachekit.calibration import Calibrator as Calibrator
     from cachekit.calibration import Conditions as Conditions
     from cachekit.errors import CachekitError as CachekitError
+    from cachekit.errors import CachekitWarning as CachekitWarning
     from cachekit.hooks import hookimpl as hookimpl
     from cachekit.model import Model as Model
     from cachekit.model import Pipeline as Pipeline
@@ -30,6 +31,7 @@ _HOMES = {
     "Calibrator": "calibration",
     "Conditions": "calibration",
     "CachekitError": "errors",
+    "CachekitWarning": "errors",
     "LinearPredictor": "predictors",
     "Model": "model",
     "Pipeline": "model",

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from cachekit.attaching import resolve_adapter
+from cachekit.conditions import Conditions as Conditions
 from cachekit.errors import CachekitError
+from cachekit.parameters import build
 from cachekit.plugins import get_plugins
 from cachekit.predictors import Predictor
 from cachekit.profiles import Profile, ProfiledModel
@@ -24,19 +26,6 @@ if TYPE_CHECKING:
     from cachekit.generation import Request
     from cachekit.model import Model, Pipeline
     from cachekit.residuals import Residual
-
-
-@attrs.frozen
-class Conditions:
-    """How the runs are made that a calibrator sees."""
-
-    steps: int
-    timesteps: tuple[float, ...]
-    """One a step, in the model's units."""
-    calls_per_step: int
-    guidance_scale: float
-    guidance_in_batch: bool
-    """Whether the batch holds both guidance branches, the captions' half first."""
 
 
 class Calibrator(ABC):
@@ -104,11 +93,20 @@ def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> C
 
 
 def calibrator_for(name: str, conditions: Conditions) -> Calibrator:
-    """The calibrator of the named strategy, at its default parameters."""
-    calibrator = get_plugins().strategies[name].value().calibrator(conditions)
+    """The calibrator of the named strategy, at its default parameters; CachekitError where it has none."""
+    kind = calibrated_strategy(name)
+    calibrator = build(kind, name, {}).calibrator(conditions)
     if not isinstance(calibrator, Calibrator):
         raise CachekitError(f"the strategy {name!r} has nothing to calibrate; use it as it is")
     return calibrator
+
+
+def calibrated_strategy(name: str) -> type[Strategy]:
+    """The named strategy's class; CachekitError where it is unknown or says nothing about calibration."""
+    kind: type[Strategy] = get_plugins().strategies[name].value
+    if kind.calibrator is Strategy.calibrator:
+        raise CachekitError(f"the strategy {name!r} has nothing to calibrate; use it as it is")
+    return kind
 
 
 def watch(
@@ -152,6 +150,7 @@ def profile_of(
         steps=conditions.steps,
         guidance_scale=conditions.guidance_scale,
         sampler=model.sampler,
+        conditions=conditions,
         made={**made, **calibrator.figures()},
         evidence=calibrator.evidence(),
     )

@@ -8,6 +8,10 @@ class CachekitError(ValueError):
     """A fault of the request, told in one sentence that says what to do; the command line exits with 2."""
 
 
+class CachekitWarning(UserWarning):
+    """Something the user should know before relying on a result, told in one sentence."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> CachekitError:
     """The error for a name that is not registered: the closest names first, then all."""
     names = sorted(known)

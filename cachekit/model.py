@@ -72,6 +72,8 @@ class Model(ABC):
     guidance_scale: ClassVar[float]
     example_prompts: ClassVar[tuple[str, ...]]
     """What `run` makes where no prompt is given."""
+    calibration_prompts: ClassVar[tuple[str, ...]] = ()
+    """What `calibrate` and `tune` watch where no prompt is given; empty for the example prompts."""
     sampler: ClassVar[str]
     """Name of the sampler, as profiles name it."""
     dtype: ClassVar[str] = "float32"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import cattrs
 
+from cachekit.conditions import Conditions
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
@@ -60,17 +61,28 @@ class Profile:
     """Steps of the runs measured; None where the values depend on no step count."""
     guidance_scale: float | None = None
     sampler: str | None = None
+    conditions: Conditions | None = None
+    """How the runs were made that the evidence is of; None for published numbers."""
     made: dict[str, Any] = attrs.field(factory=dict)
     """How: source or command, runs, figures of the fit."""
     evidence: dict[str, Any] = attrs.field(factory=dict)
     """What the calibrator saw, in the form in which shards add up; empty for published numbers."""
 
     def save(self, path: Path) -> None:
-        """Write the profile, whole or not at all."""
-        content = {"format": FORMAT, **attrs.asdict(self)}
+        """Write the profile, whole or not at all; CachekitError where it holds NaN or the file can't be written."""
+        try:
+            text = json.dumps({"format": FORMAT, **attrs.asdict(self)}, indent=1, allow_nan=False) + "\n"
+        except ValueError:
+            raise CachekitError(
+                f"the profile of {self.strategy} holds numbers that are not finite, so {str(path)!r} was not written; "
+                "look at the videos of these prompts without a cache"
+            ) from None
         aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        aside.replace(path)
+        try:
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(path)
+        except OSError as error:
+            raise CachekitError(f"the profile {str(path)!r} can't be written: {error.strerror}") from error
 
 
 def load_profile(source: Path | Traversable) -> Profile:

@@ -2,16 +2,21 @@
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
-from cachekit.errors import CachekitError
+from cachekit.errors import CachekitError, CachekitWarning
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("cachekit.cli.run:run", "Make videos from prompts, with a strategy or without."),
     "eval": ("cachekit_eval.command:evaluate_command", "Compare videos with the uncached model's: PSNR, SSIM, LPIPS."),
     "plan": ("cachekit.cli.plan:plan", "Show a planning strategy's pattern before anything runs."),
+    "compare": ("cachekit.cli.compare:compare", "Run settings and baselines side by side, and report."),
+    "calibrate": ("cachekit.cli.calibrate:calibrate", "Measure a strategy's profile on a model."),
+    "tune": ("cachekit.cli.tune:tune", "Search a strategy's parameters for a speed or a quality."),
     "bench": ("cachekit.cli.bench:bench", "Measure what attaching costs on this machine."),
     "strategies": ("cachekit.cli.listings:strategies", "List the registered strategies and their parameters."),
     "predictors": ("cachekit.cli.listings:predictors", "List the registered predictors and their parameters."),
@@ -55,8 +60,29 @@ def cli() -> None:
     """Step-skipping caches for diffusion transformers: run them, compare them, write your own."""
 
 
+def show_own_warnings() -> None:
+    """cachekit's warnings as a sentence; all others as Python shows them."""
+    as_python_does = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, CachekitWarning):
+            click.echo(f"cachekit: warning: {message}", err=True)
+        else:
+            as_python_does(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 some of the work failed, 2 the request was wrong."""
+    show_own_warnings()
     try:
         status = cli.main(args=arguments, prog_name="cachekit", standalone_mode=False)
     except CachekitError as error:

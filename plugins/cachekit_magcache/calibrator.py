@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,10 @@ class RatioCalibrator(Calibrator):
         if self.conditions.steps < 2 or 0 in self._runs:
             raise cachekit.CachekitError("MagCache is calibrated on whole runs of at least 2 steps; none was seen")
         means = [[round(total / runs, 6) for total in sums] for sums, runs in zip(self._sums, self._runs, strict=True)]
+        if not all(math.isfinite(mean) and mean > 0 for branch in means for mean in branch):
+            raise cachekit.CachekitError(
+                "some residuals are zero or not finite in these runs, so they have no ratios; try another --dtype"
+            )
         return {"ratios": means[0] if len(means) == 1 else means}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.resources
 import math
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,6 +33,16 @@ def check_finite(instance: object, attribute: attrs.Attribute[Any], value: float
         raise ValueError(f"{attribute.name} must be a finite number, not {value!r}")
 
 
+def check_range(instance: object, attribute: attrs.Attribute[Any], value: Sequence[float]) -> None:
+    numbers = all(isinstance(entry, (int, float)) and math.isfinite(entry) for entry in value)
+    if not numbers or len(value) != 2 or value[0] > value[1]:
+        raise ValueError(f"input_range must be two finite numbers, the smaller first, not {value!r}")
+
+
+RANGE_MARGIN = 0.1
+"""Share of the calibrated range by which a change may leave it, at either end, before it counts as extrapolation."""
+
+
 @attrs.define
 class TeaCache(cachekit.Strategy):
     """Compute again once the estimated changes of the output add up to the threshold."""
@@ -48,6 +59,11 @@ class TeaCache(cachekit.Strategy):
         validator=validators.optional(check_coefficients),
         metadata=cachekit.measured("polynomial from the input's relative change to the output's, highest power first"),
     )
+    input_range: Sequence[float] | None = attrs.field(
+        default=None,
+        validator=validators.optional(check_range),
+        metadata={"help": "least and greatest change of the input that the polynomial was fitted on, from the profile"},
+    )
     _change: float = attrs.field(default=0.0, init=False, repr=False)
     _previous: torch.Tensor | None = attrs.field(default=None, init=False, repr=False)
 
@@ -55,11 +71,27 @@ class TeaCache(cachekit.Strategy):
         probe = step.probe("modulated_input")
         previous, self._previous = self._previous, probe
         if previous is not None and 0 < step.index < step.total - 1:
-            self._change += polynomial(self.coefficients or (), relative_l1(probe, previous))
+            input_change = relative_l1(probe, previous)
+            self._warn_of_extrapolation(input_change)
+            self._change += polynomial(self.coefficients or (), input_change)
             if self._change < self.thresh:
                 return False
         self._change = 0.0
         return True
+
+    def _warn_of_extrapolation(self, input_change: float) -> None:
+        """Python shows a warning of one text once in a process, so it is said once a profile, not once a step."""
+        if self.input_range is None:
+            return
+        low, high = self.input_range
+        margin = RANGE_MARGIN * (high - low)
+        if not low - margin <= input_change <= high + margin:
+            warnings.warn(
+                "TeaCache's polynomial is asked to extrapolate: the input changes between steps by less or more than "
+                f"the {low:.3g} to {high:.3g} that it was fitted on; calibrate with these steps, guidance and sizes",
+                cachekit.CachekitWarning,
+                stacklevel=2,
+            )
 
     def calibrator(self, conditions: cachekit.Conditions) -> cachekit.Calibrator:
         from cachekit_teacache.calibrator import PolynomialCalibrator

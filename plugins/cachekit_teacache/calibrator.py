@@ -54,15 +54,22 @@ class PolynomialCalibrator(Calibrator):
         self._runs += evidence["runs"]
 
     def values(self) -> dict[str, Any]:
+        if not np.isfinite([*self._inputs, *self._outputs]).all():
+            raise cachekit.CachekitError(
+                "the model's values are not finite in these runs, so nothing can be fitted; try another --dtype"
+            )
         if len(self._inputs) <= DEGREE:
             raise cachekit.CachekitError(
                 f"TeaCache's polynomial of degree {DEGREE} needs more than {DEGREE} changes between steps, "
                 f"but {len(self._inputs)} were seen; calibrate with more steps"
             )
-        return {"coefficients": [float(c) for c in np.polyfit(self._inputs, self._outputs, DEGREE)]}
+        return {
+            "coefficients": [float(c) for c in np.polyfit(self._inputs, self._outputs, DEGREE)],
+            "input_range": [min(self._inputs), max(self._inputs)],
+        }
 
     def figures(self) -> dict[str, Any]:
-        return {"r_squared": self._r_squared(), "input_change_range": [min(self._inputs), max(self._inputs)]}
+        return {"r_squared": self._r_squared()}
 
     def warnings(self) -> list[str]:
         r_squared = self._r_squared()
@@ -75,4 +82,5 @@ class PolynomialCalibrator(Calibrator):
     def _r_squared(self) -> float:
         outputs = np.array(self._outputs)
         errors = outputs - np.polyval(self.values()["coefficients"], self._inputs)
-        return float(1 - (errors**2).sum() / ((outputs - outputs.mean()) ** 2).sum())
+        spread = ((outputs - outputs.mean()) ** 2).sum()
+        return float(1 - (errors**2).sum() / spread) if spread > 0 else 0.0

@@ -31,6 +31,17 @@ class OpenSoraMini(Model):
         "a purple triangle spins over a desert",
         "a blue circle moves right over a meadow and a white square moves down",
     )
+    calibration_prompts: ClassVar[tuple[str, ...]] = (
+        "a red square moves up over a desert and a yellow triangle moves down",
+        "a purple square moves right over a meadow and a green triangle moves up",
+        "a blue triangle spins over a desert and a purple triangle moves right",
+        "a white circle moves up over the sea",
+        "a yellow square moves up over a meadow",
+        "a white square moves left over the sea",
+        "a green square moves up over a meadow and a red triangle moves right",
+        "a purple circle moves down over a night sky",
+    )
+    """The first eight of `draw_scenes(0, held_out=False)`: sentences it was trained on."""
 
     weights: str | None = attrs.field(
         default=None, metadata={"help": "safetensors file to load in place of the shipped weights"}

@@ -1,0 +1,167 @@
+"""`cachekit calibrate`: a strategy's measured parameters, from uncached runs of a model."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from cachekit.cli.command_line import command_line
+from cachekit.cli.options import json_option, plugin_option
+from cachekit.errors import CachekitError
+
+if TYPE_CHECKING:
+    from cachekit.calibration import Calibrator
+    from cachekit.profiles import Profile
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="STRATEGY | --merge PROFILE PROFILE...")
+@click.option("--merge", is_flag=True, help="Add up the evidence of the profiles named.")
+@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
+@click.option("--weights", metavar="PATH", help="The model's weights, where it takes any.")
+@click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can.")
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What a run shows (repeatable).")
+@click.option(
+    "--prompts", "prompts_from", metavar="FILE", help="A prompt a line, or JSON; - for standard input; vbench."
+)
+@click.option("--steps", type=click.IntRange(min=2), help="Denoising steps  [default: the model's].")
+@click.option("--guidance-scale", type=float, help="Classifier-free guidance  [default: the model's].")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first run's noise.")
+@click.option("--videos-per-prompt", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The profile to write.")
+@plugin_option
+@json_option
+@click.pass_context
+def calibrate(
+    context: click.Context,
+    words: tuple[str, ...],
+    merge: bool,
+    out: Path,
+    json_file: str | None,
+    **options: Any,
+) -> None:
+    """Measure a strategy's profile on uncached runs of a model, or merge profiles measured in shards.
+
+    Without prompts, the model's calibration prompts are run.
+    """
+    from cachekit.calibration import calibrator_for
+
+    check_writable(out)
+    command = command_line(context)
+    if merge:
+        profile = merged(words, command)
+        assert profile.conditions is not None
+        calibrator = calibrator_for(profile.strategy, profile.conditions)
+        calibrator.absorb(profile.evidence)
+    else:
+        if len(words) != 1:
+            raise CachekitError(f"calibrate takes one strategy, not {len(words)}; to add up profiles, say --merge")
+        profile, calibrator = measured(words[0], command, **options)
+    profile.save(out)
+    show(out, profile, calibrator, json_file)
+
+
+def merged(files: tuple[str, ...], command: str) -> Profile:
+    """The profile of all that these files' runs showed."""
+    from cachekit.merging import merge_profiles
+    from cachekit.profiles import load_profile
+
+    if len(set(files)) < len(files):
+        raise CachekitError("a profile is named twice, which would count its runs double; name each once")
+    return merge_profiles({file: load_profile(Path(file)) for file in files}, command)
+
+
+def measured(
+    strategy: str,
+    command: str,
+    *,
+    model_spec: str,
+    weights: str | None,
+    offload: bool,
+    prompts: tuple[str, ...],
+    prompts_from: str | None,
+    steps: int | None,
+    guidance_scale: float | None,
+    seed: int,
+    videos_per_prompt: int,
+    device: str,
+    dtype: str | None,
+) -> tuple[Profile, Calibrator]:
+    """The strategy's profile on this model, and the calibrator that measured it."""
+    from cachekit.calibration import calibrated_strategy, calibrator_for, conditions_of, profile_of, watch
+    from cachekit.cli.choices import choose_device, choose_model
+    from cachekit.cli.progress import progress
+    from cachekit.generation import make_requests
+    from cachekit.plugins import get_plugins
+    from cachekit.prompts import collect_prompts
+
+    calibrated_strategy(strategy)
+    chosen = choose_model(model_spec, get_plugins(), {"weights": weights, "offload": offload})
+    model = chosen.model
+    texts = collect_prompts(prompts, prompts_from) or list(model.calibration_prompts or model.example_prompts)
+    requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)
+    used_device, used_dtype = choose_device(device), dtype or model.dtype
+    pipeline = model.load(device=used_device, dtype=used_dtype)
+    for warning in dict.fromkeys(line for text in texts for line in pipeline.check_prompt(text)):
+        click.echo(f"cachekit: warning: {warning}", err=True)
+    scale = model.guidance_scale if guidance_scale is None else guidance_scale
+    conditions = conditions_of(pipeline, steps=steps or model.steps, guidance_scale=scale)
+    calibrator = calibrator_for(strategy, conditions)
+    with progress(len(requests)) as shown:
+
+        def on_step(number: int, done: int) -> None:
+            if done == 1:
+                shown.start(requests[number].prompt)
+            shown.step(done, conditions.steps)
+            if done == conditions.steps:
+                shown.finish(f"seed {requests[number].seed}: {requests[number].prompt}")
+
+        watch(pipeline, calibrator, requests, conditions, on_step=on_step)
+    made = {
+        "command": command,
+        "device": used_device,
+        "dtype": used_dtype,
+        "versions": versions(),
+        "runs": [{"prompt": request.prompt, "seed": request.seed} for request in requests],
+    }
+    return profile_of(calibrator, strategy, model, chosen.name, conditions, made), calibrator
+
+
+def versions() -> dict[str, str]:
+    libraries = ("cachekit-dit", "numpy", "torch")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in libraries}}
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that can't be written before anything is measured for it."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise CachekitError(f"there is no folder {str(folder)!r} to write {path.name!r} in; make it first")
+    if not os.access(folder, os.W_OK):
+        raise CachekitError(f"the folder {str(folder)!r} can't be written to; choose another --out")
+
+
+def show(out: Path, profile: Profile, calibrator: Calibrator, json_file: str | None) -> None:
+    """What was measured, for people and as JSON."""
+    from cachekit.cli.report import console, write_json
+
+    shown = console(json_file)
+    runs = len(profile.made["runs"])
+    shown.print(
+        f"{out}: {profile.strategy} on {profile.model}, {profile.steps} steps, "
+        f"guidance {profile.guidance_scale:g}, {runs} run{'s' if runs != 1 else ''}",
+        highlight=False,
+    )
+    for name, figure in calibrator.figures().items():
+        shown.print(f"{name} {figure:.4f}" if isinstance(figure, float) else f"{name} {figure}", highlight=False)
+    for warning in calibrator.warnings():
+        click.echo(f"cachekit: warning: {warning}", err=True)
+    write_json({"file": str(out), "warnings": calibrator.warnings(), **attrs.asdict(profile)}, json_file)
