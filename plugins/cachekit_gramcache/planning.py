@@ -66,7 +66,7 @@ def plan_all(gram: Array, sizes: Array, predictor: LinearPredictor, max_gap: int
     of a best pattern, because what a stretch costs depends on nothing before the state it starts in.
     """
     steps = len(sizes)
-    best = {(0,): np.full(steps + 1, np.inf)}
+    best: dict[State, Array] = {(0,): np.full(steps + 1, np.inf)}
     before: dict[State, list[State]] = {(0,): [()] * (steps + 1)}
     best[0,][1] = 0.0
     total = np.full(steps + 1, np.inf)
