@@ -24,7 +24,9 @@ def merge_profiles(shards: Mapping[str, Profile], command: str) -> Profile:
     (first_name, first), *others = shards.items()
     for name, shard in shards.items():
         if not shard.evidence or shard.conditions is None:
-            raise CachekitError(f"the profile {name!r} holds no evidence (published numbers don't), so it can't be merged")
+            raise CachekitError(
+                f"the profile {name!r} holds no evidence (published numbers don't), so it can't be merged"
+            )
     for name, shard in others:
         _check_alike(first_name, first, name, shard)
     runs = _all_runs(shards)
@@ -73,7 +75,7 @@ def _all_runs(shards: Mapping[str, Profile]) -> list[dict[str, Any]]:
             key = json.dumps(run, sort_keys=True)
             if key in seen:
                 raise CachekitError(
-                    f"{seen[key]!r} and {name!r} both saw the prompt {run.get('prompt')!r} with seed {run.get('seed')}, "
+                    f"{seen[key]!r} and {name!r} both saw {run.get('prompt')!r} with seed {run.get('seed')}, "
                     "which would count double; calibrate each shard on other prompts or seeds"
                 )
             seen[key] = name

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def calibrate(
     context: click.Context,
+    /,
     words: tuple[str, ...],
     merge: bool,
     out: Path,

@@ -16,7 +16,11 @@ def command_line(context: click.Context) -> str:
     words = ["cachekit", context.info_name or ""]
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name == "json_file" or name not in context.params or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+        if (
+            name == "json_file"
+            or name not in context.params
+            or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE
+        ):
             continue
         value = context.params.get(name)
         values = value if isinstance(value, (tuple, list)) else [value]

@@ -13,6 +13,9 @@ import click
 class Progress(Protocol):
     """Who is told how far the work is."""
 
+    def expect(self, pieces: int) -> None:
+        """So many pieces there are in all, after all."""
+
     def start(self, what: str) -> None:
         """A piece of work begins."""
 
@@ -41,6 +44,9 @@ class Lines:
     def __init__(self, pieces: int) -> None:
         self._pieces = pieces
         self._done = 0
+
+    def expect(self, pieces: int) -> None:
+        self._pieces = pieces
 
     def start(self, what: str) -> None:
         self._done += 1

@@ -17,6 +17,9 @@ class Bar:
         self._task = task
         self._finished = 0
 
+    def expect(self, pieces: int) -> None:
+        self._shown.update(self._task, total=pieces)
+
     def start(self, what: str) -> None:
         self._shown.update(self._task, description=what[:50])
 

@@ -1,0 +1,208 @@
+"""`cachekit compare`: settings and baselines on the same prompts and seeds, judged and reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachekit.cli.command_line import command_line
+from cachekit.cli.config import config_option
+from cachekit.cli.options import json_option, plugin_option
+from cachekit.errors import CachekitError
+
+if TYPE_CHECKING:
+    from cachekit.cli.choices import ChosenModel
+    from cachekit.comparison.grid import Choice
+    from cachekit.generation import Cache
+    from cachekit.plugins import PluginManager
+
+
+@click.command()
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME[:FIELD=VALUE,...]",
+    help="A strategy to compare; a comma is a sweep (repeatable)  [default: magcache and teacache].",
+)
+@click.option(
+    "--predictor",
+    "predictors",
+    multiple=True,
+    metavar="NAME[:FIELD=VALUE],...",
+    help="Predictors to run every strategy with  [default: each strategy's own].",
+)
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    help="Measured parameters of the strategy that it names, in place of the shipped (repeatable).",
+)
+@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
+@click.option("--weights", metavar="PATH", help="The model's weights, where it takes any.")
+@click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can.")
+@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What a video shows (repeatable).")
+@click.option(
+    "--prompts", "prompts_from", metavar="FILE", help="A prompt a line, or JSON; - for standard input; vbench."
+)
+@click.option("--steps", type=click.IntRange(min=2), help="Denoising steps  [default: the model's].")
+@click.option("--guidance-scale", type=float, help="Classifier-free guidance  [default: the model's].")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first noise.")
+@click.option("--videos-per-prompt", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]")
+@click.option(
+    "--format",
+    "video_format",
+    type=click.Choice(["mkv", "mp4"]),
+    default="mkv",
+    show_default=True,
+    help="mkv is judged without loss and copied to mp4 for the page; mp4 takes less room.",
+)
+@click.option("--metrics", metavar="NAMES", help="Metrics, separated by commas  [default: all that can be had].")
+@click.option("--lpips-weights", metavar="FILE", help="torchvision's AlexNet state dict, which LPIPS builds on.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("report"),
+    show_default=True,
+    help="Folder of the report and of the videos.",
+)
+@config_option
+@plugin_option
+@json_option
+@click.pass_context
+def compare(
+    context: click.Context,
+    /,
+    strategies: tuple[str, ...],
+    predictors: tuple[str, ...],
+    profiles: tuple[str, ...],
+    model_spec: str,
+    weights: str | None,
+    offload: bool,
+    prompts: tuple[str, ...],
+    prompts_from: str | None,
+    steps: int | None,
+    guidance_scale: float | None,
+    seed: int,
+    videos_per_prompt: int,
+    device: str,
+    dtype: str | None,
+    video_format: str,
+    metrics: str | None,
+    lpips_weights: str | None,
+    report: Path,
+    json_file: str | None,
+) -> int:
+    """Run the uncached model and a grid of settings on the same prompts and seeds, judge them, and write a report.
+
+    Beside the settings run two baselines, at each number of computed steps that occurs: the model with fewer steps,
+    and computing at equal intervals. The same command again goes on where it was stopped; with another setting, only
+    that one runs. Without prompts, the model's examples are made.
+    """
+    from cachekit.cli.choices import choose_device, choose_model
+    from cachekit.cli.comparison_table import show_table
+    from cachekit.cli.progress import progress
+    from cachekit.cli.report import console, write_json
+    from cachekit.comparison.collecting import collect
+    from cachekit.comparison.contenders import Field
+    from cachekit.comparison.grid import Choice, expand, grid
+    from cachekit.comparison.machine import machine_name
+    from cachekit.comparison.page import write_report
+    from cachekit.comparison.quality import Judge
+    from cachekit.comparison.results import as_json
+    from cachekit.comparison.running import Runner
+    from cachekit.generation import make_requests
+    from cachekit.manifest import Setting
+    from cachekit.parameters import as_json as json_values
+    from cachekit.parameters import parse_spec
+    from cachekit.plugins import get_plugins
+    from cachekit.prompts import collect_prompts
+
+    plugins = get_plugins()
+    chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
+    model = chosen.model
+    base = Setting(
+        model=chosen.name,
+        model_options=json_values(chosen.options),
+        strategy="none",
+        predictor=None,
+        params={},
+        steps=steps or model.steps,
+        guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
+        device=choose_device(device),
+        dtype=dtype or model.dtype,
+        format=video_format,
+    )
+    field = Field(base, model.timesteps(base.steps), resolver(chosen, profiles, plugins), plugins)
+    choices = grid(
+        expand(strategies or ("magcache", "teacache"), plugins.strategies), expand(predictors, plugins.predictors)
+    )
+    uncached = field.uncached()
+    settings = [field.setting(strategy, predictor) for strategy, predictor in choices]
+    filling = list(dict.fromkeys(setting.predictor for setting in settings if setting.predictor))
+
+    def baselines(counts: set[int]) -> list[Any]:
+        return field.baselines(counts, [Choice(*parse_spec(predictor)) for predictor in filling])
+
+    texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
+    requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)
+    make_folder(report)
+    judge = Judge(report, metrics.split(",") if metrics else None, lpips_weights)
+    pipeline = model.load(device=base.device, dtype=base.dtype)
+    for warning in dict.fromkeys(line for text in texts for line in pipeline.check_prompt(text)):
+        click.echo(f"cachekit: warning: {warning}", err=True)
+    planned = {count for count in map(field.planned_count, settings) if count is not None}
+    with progress(0) as shown:
+        runner = Runner(pipeline, requests, report, shown)
+        runner.run([uncached, *settings, *baselines(planned)], baselines)
+    about = {
+        "command": command_line(context),
+        "model": chosen.name,
+        "steps": base.steps,
+        "guidance_scale": base.guidance_scale,
+        "device": base.device,
+        "dtype": base.dtype,
+        "machine": machine_name(base.device),
+        "prompts": [{"prompt": request.prompt, "seed": request.seed} for request in requests],
+    }
+    comparison = collect(runner, uncached, judge, about)
+    write_report(report, comparison)
+    shown_on = console(json_file)
+    show_table(shown_on, comparison)
+    shown_on.print(f"report: {report / 'index.html'}", highlight=False)
+    for row, video in comparison.failures:
+        click.echo(f"cachekit: {row.label}: {video.name}: {video.failure}", err=True)
+    write_json(as_json(comparison), json_file)
+    return 1 if comparison.failures else 0
+
+
+def resolver(chosen: ChosenModel, profiles: tuple[str, ...], plugins: PluginManager) -> Any:
+    """What makes a cache of a strategy and predictor for this model, each strategy with its profile."""
+    from cachekit.cli.choices import choose_cache
+    from cachekit.profiles import load_profile
+
+    by_strategy: dict[str, str] = {}
+    for file in profiles:
+        strategy = load_profile(Path(file)).strategy
+        if strategy in by_strategy:
+            raise CachekitError(f"{by_strategy[strategy]!r} and {file!r} are both profiles of {strategy}; give one")
+        by_strategy[strategy] = file
+
+    def resolve(strategy: Choice, predictor: Choice | None, steps: int) -> Cache | None:
+        named = predictor.spec if predictor else None
+        profile = by_strategy.get(strategy.name)
+        return choose_cache(strategy.name, strategy.settings, named, profile, chosen, steps, plugins)
+
+    return resolve
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error

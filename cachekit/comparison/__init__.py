@@ -1,0 +1,1 @@
+"""Comparing settings: a grid of them, run side by side with the baselines they must beat, judged, and reported."""

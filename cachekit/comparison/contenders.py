@@ -1,0 +1,94 @@
+"""Who is compared: the uncached model, the settings asked for, and the baselines that a cache must beat."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import attrs
+
+from cachekit.comparison.grid import Choice
+from cachekit.generation import Cache
+from cachekit.manifest import Setting
+from cachekit.parameters import as_json
+from cachekit.plugins import PluginManager
+from cachekit.strategy import Run, checked_plan
+
+Kind = Literal["uncached", "setting", "fewer steps", "equal intervals"]
+ResolveCache = Callable[[Choice, Choice | None, int], Cache | None]
+"""The cache of a strategy and predictor at a step count, checked against the model; None for the bare model."""
+
+
+@attrs.frozen
+class Contender:
+    """One way of making the videos."""
+
+    kind: Kind
+    label: str
+    """For people: `magcache thresh=0.1 + taylor`."""
+    strategy: str
+    predictor: str | None
+    """As it was named, `taylor:order=1`."""
+    given: dict[str, str]
+    """The strategy's parameters that were said rather than left at their defaults."""
+    setting: Setting
+    cache: Cache | None = attrs.field(eq=False, repr=False)
+
+    @property
+    def folder(self) -> str:
+        """Where its videos are: a few words, and a digest of all that a video depends on, so twins share a folder."""
+        words = [self.setting.strategy, (self.setting.predictor or "").partition(":")[0], f"{self.setting.steps}-steps"]
+        content = json.dumps(attrs.asdict(self.setting), sort_keys=True)
+        return "-".join([*filter(None, words), hashlib.sha256(content.encode()).hexdigest()[:10]])
+
+
+@attrs.frozen
+class Field:
+    """Makes the contenders of one comparison: all share the model and how its videos are made."""
+
+    base: Setting
+    """The uncached model's setting."""
+    timesteps: tuple[float, ...]
+    resolve: ResolveCache = attrs.field(repr=False)
+    plugins: PluginManager = attrs.field(repr=False)
+
+    def uncached(self) -> Contender:
+        return Contender("uncached", "uncached", "none", None, {}, self.base, None)
+
+    def setting(self, strategy: Choice, predictor: Choice | None, kind: Kind = "setting") -> Contender:
+        """A strategy with a predictor; CachekitError where that can't be."""
+        cache = self.resolve(strategy, predictor, self.base.steps)
+        if cache is None:
+            return self.uncached()
+        named = predictor.spec if predictor else cache.predictor_spec(self.plugins)
+        words = [strategy.name, *(f"{key}={value}" for key, value in strategy.settings.items()), "+", named]
+        setting = attrs.evolve(
+            self.base,
+            strategy=strategy.name,
+            predictor=cache.predictor_spec(self.plugins),
+            params=as_json(cache.params),
+        )
+        return Contender(kind, " ".join(words), strategy.name, named, strategy.settings, setting, cache)
+
+    def fewer_steps(self, steps: int) -> Contender:
+        """The uncached model at another step count."""
+        setting = attrs.evolve(self.base, steps=steps)
+        return Contender("fewer steps", f"uncached, {steps} steps", "none", None, {}, setting, None)
+
+    def baselines(self, counts: Iterable[int], predictors: Sequence[Choice]) -> list[Contender]:
+        """For each number of computed steps: the model with that many steps, and equal intervals by each predictor."""
+        contenders = []
+        for count in sorted({count for count in counts if 0 < count < self.base.steps}, reverse=True):
+            contenders.append(self.fewer_steps(count))
+            uniform = Choice("uniform", {"computed": str(count)})
+            contenders += [self.setting(uniform, predictor, "equal intervals") for predictor in predictors]
+        return contenders
+
+    def planned_count(self, contender: Contender) -> int | None:
+        """How many steps a contender computes, where its plan says so ahead of the run."""
+        if contender.cache is None:
+            return None
+        plan = checked_plan(contender.cache.strategy, Run(self.base.steps, contender.cache.predictor, self.timesteps))
+        return None if plan is None else plan.count("X")

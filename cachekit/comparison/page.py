@@ -1,0 +1,63 @@
+"""The report: `index.html` with its figures, strips and videos, `results.json` and `results.csv`."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cachekit.comparison.previews import preview
+from cachekit.comparison.results import Comparison, as_csv, as_json
+from cachekit.errors import CachekitError
+
+PAGE, TEMPLATE = "index.html", "page.html.j2"
+
+
+def write_report(folder: Path, comparison: Comparison) -> None:
+    """Write the page and the data into the folder, each file whole or not at all."""
+    content = as_json(comparison)
+    write_whole(folder / "results.json", json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_whole(folder / "results.csv", as_csv(comparison))
+    write_whole(folder / PAGE, page(for_page(folder, content)))
+
+
+def for_page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The results with the files that a browser plays in place of the lossless ones."""
+
+    def playable(video: dict[str, Any]) -> dict[str, Any]:
+        return {**video, "file": preview(folder, video["file"]) if video["file"] else None}
+
+    rows = [{**row, "videos": [playable(video) for video in row["videos"]]} for row in content["rows"]]
+    return {**content, "rows": rows}
+
+
+def page(content: dict[str, Any]) -> str:
+    """The page, self-contained but for the videos beside it."""
+    try:
+        import jinja2
+    except ModuleNotFoundError:
+        raise CachekitError(
+            "the report's page needs jinja2; install it with `pip install 'cachekit-dit[report]'` and run this again"
+        ) from None
+    parts = importlib.resources.files("cachekit.comparison")
+    style, script = (parts.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string(parts.joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    return template.render(results=content, data=script_safe(content), style=style, script=script)
+
+
+def script_safe(content: Any) -> str:
+    """JSON that can stand inside a script element: nothing in it ends the element."""
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def write_whole(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise CachekitError(f"the report's file {str(path)!r} can't be written: {error.strerror}") from error

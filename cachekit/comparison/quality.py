@@ -1,0 +1,126 @@
+"""How far each contender's videos are from the uncached ones, by the evaluator; what was judged once is kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+
+FILE = "quality.jsonl"
+
+
+@attrs.frozen
+class Pair:
+    """A video, and the uncached one of the same prompt and seed."""
+
+    gt: Path
+    gen: Path
+    gt_sha256: str
+    gen_sha256: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.gt_sha256, self.gen_sha256
+
+
+@attrs.frozen
+class Metric:
+    """A metric as it was used, or why it was not."""
+
+    name: str
+    label: str
+    unit: str
+    higher_is_better: bool
+    protocol: str
+    unavailable: str | None
+
+
+@attrs.define
+class Judge:
+    """The evaluator, with a memory on disk of the pairs that it has judged."""
+
+    folder: Path
+    metrics: Sequence[str] | None = None
+    """Names; None for every metric that can be had here."""
+    lpips_weights: str | None = None
+    infos: list[Metric] = attrs.field(factory=list, init=False)
+    _known: dict[tuple[str, str], dict[str, float]] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        from cachekit_eval.selection import select_metrics
+
+        selection = select_metrics(self.metrics, self.lpips_weights)
+        names = [field.name for field in attrs.fields(Metric)]
+        self.infos = [Metric(**{name: getattr(info, name) for name in names}) for info in selection.infos]
+        path = self.folder / FILE
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError):  # a line cut off by a kill is judged again
+                record = json.loads(line)
+                self._known[record["gt"], record["gen"]] = record["values"]
+
+    @property
+    def available(self) -> list[str]:
+        return [info.name for info in self.infos if info.unavailable is None]
+
+    def judge(self, pairs: Iterable[Pair], on_pair: Callable[[int, int], None] | None = None) -> dict[Pair, str]:
+        """Judge the pairs that were not yet; returns those that can't be compared, with the reason."""
+        new = [pair for pair in pairs if not set(self.available) <= set(self._known.get(pair.key, {}))]
+        by_folder: dict[Path, list[Pair]] = defaultdict(list)
+        for pair in new:
+            by_folder[pair.gen.parent].append(pair)
+        failures: dict[Pair, str] = {}
+        done = 0
+        for group in by_folder.values():
+            failures.update(self._judge_folder(group))
+            done += len(group)
+            if on_pair is not None:
+                on_pair(done, len(new))
+        return failures
+
+    def values(self, pair: Pair) -> dict[str, float] | None:
+        """A pair's figures by metric; None where it was not or could not be judged."""
+        known = self._known.get(pair.key)
+        return None if known is None else {name: known[name] for name in self.available if name in known}
+
+    def _judge_folder(self, pairs: Sequence[Pair]) -> dict[Pair, str]:
+        """The evaluator compares folders, so these pairs, and no other video, are shown to it as two folders."""
+        import cachekit_eval
+
+        metrics = [
+            f"lpips:weights={self.lpips_weights}" if name == "lpips" and self.lpips_weights else name
+            for name in self.available
+        ]
+        by_name = {pair.gen.stem: pair for pair in pairs}
+        with tempfile.TemporaryDirectory(prefix="cachekit-compare-") as scratch:
+            gt, gen = Path(scratch) / "gt", Path(scratch) / "gen"
+            for view, paths in ((gt, [pair.gt for pair in pairs]), (gen, [pair.gen for pair in pairs])):
+                view.mkdir()
+                for path in paths:
+                    show(path, view / path.name)
+            evaluation = cachekit_eval.evaluate(gt, gen, metrics)
+        for video in evaluation.videos:
+            values = {name: value for name, value in video.values.items() if value is not None}
+            self._remember(by_name[video.name], values)
+        return {by_name[failure.name]: failure.reason for failure in evaluation.failures}
+
+    def _remember(self, pair: Pair, values: dict[str, float]) -> None:
+        known = self._known.setdefault(pair.key, {})
+        known.update(values)
+        record = {"gt": pair.gt_sha256, "gen": pair.gen_sha256, "values": known}
+        with (self.folder / FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+def show(path: Path, view: Path) -> None:
+    """The file under another name: a link, or a copy where the file system has none."""
+    try:
+        view.symlink_to(path.resolve())
+    except OSError:
+        shutil.copyfile(path, view)

@@ -1,0 +1,123 @@
+"""Running the contenders fairly: interleaved within each prompt, after a warm-up, and resumable at every video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from cachekit.comparison.contenders import Contender
+from cachekit.generation import Outcome, Request, generate, generate_folder, prepare_folder
+from cachekit.manifest import Manifest
+from cachekit.strategy import COMPUTED
+
+if TYPE_CHECKING:
+    from cachekit.model import Pipeline
+
+VIDEOS = "videos"
+WARM_UP_STEPS = 2
+
+
+class Shown(Protocol):
+    """Who is told how far the work is."""
+
+    def expect(self, pieces: int) -> None:
+        """So many pieces there are in all, as far as is known."""
+
+    def start(self, what: str) -> None:
+        """A piece of work begins."""
+
+    def step(self, done: int, total: int) -> None:
+        """So many of its steps are done."""
+
+    def finish(self, line: str) -> None:
+        """The piece is done; `line` says what came of it."""
+
+
+@attrs.define
+class Runner:
+    """Makes every contender's video of every request, and keeps what became of each."""
+
+    pipeline: Pipeline
+    requests: Sequence[Request]
+    folder: Path
+    """The report's; each contender's videos are in a folder of their own under it."""
+    shown: Shown
+    made: dict[str, Contender] = attrs.field(factory=dict, init=False)
+    """By folder, in the order in which they joined."""
+    outcomes: dict[tuple[str, str], Outcome] = attrs.field(factory=dict, init=False)
+    """By contender's folder and video's name."""
+    _manifests: dict[str, Manifest] = attrs.field(factory=dict, init=False)
+    _warm: bool = attrs.field(default=False, init=False)
+
+    def run(self, contenders: Sequence[Contender], baselines: Callable[[set[int]], list[Contender]]) -> None:
+        """Run all of them, and the baselines at every number of computed steps that occurs.
+
+        A deciding strategy's numbers show only as it runs, so baselines may join after a prompt; they then catch up.
+        """
+        self._join(contenders)
+        for request in self.requests:
+            self._run_prompt(request, list(self.made.values()))
+            self._join(baselines(self.computed_counts()))
+            self._run_prompt(request, list(self.made.values()))
+        for request in self.requests:
+            self._run_prompt(request, list(self.made.values()))
+
+    def computed_counts(self) -> set[int]:
+        """Numbers of computed steps that occurred in the settings asked for."""
+        asked = {folder for folder, contender in self.made.items() if contender.kind == "setting"}
+        return {
+            outcome.entry.pattern.count(COMPUTED)
+            for (folder, _), outcome in self.outcomes.items()
+            if outcome.entry is not None and folder in asked
+        }
+
+    def of(self, contender: Contender) -> list[Outcome]:
+        """What became of a contender's videos, in the order of the requests."""
+        return [self.outcomes[contender.folder, request.name] for request in self.requests]
+
+    def _join(self, contenders: Sequence[Contender]) -> None:
+        for contender in contenders:
+            if contender.folder not in self.made:
+                self.made[contender.folder] = contender
+                path = self.folder / VIDEOS / contender.folder
+                self._manifests[contender.folder] = prepare_folder(path, contender.setting, overwrite=False)
+        self.shown.expect(len(self.made) * len(self.requests))
+
+    def _run_prompt(self, request: Request, contenders: Sequence[Contender]) -> None:
+        missing = [contender for contender in contenders if (contender.folder, request.name) not in self.outcomes]
+        turn = self.requests.index(request) % max(1, len(missing))
+        for contender in [*missing[turn:], *missing[:turn]]:
+            self.shown.start(f"{contender.label}: {request.prompt}")
+            outcome = self._make(contender, request)
+            self.outcomes[contender.folder, request.name] = outcome
+            self.shown.finish(describe(contender, outcome))
+
+    def _make(self, contender: Contender, request: Request) -> Outcome:
+        manifest, setting = self._manifests[contender.folder], contender.setting
+        if not self._warm and not manifest.has_whole(f"{request.name}.{setting.format}"):
+            self._warm_up(request, setting.guidance_scale)
+
+        def on_step(_: Request, done: int) -> None:
+            self.shown.step(done, setting.steps)
+
+        work = generate_folder(self.pipeline, [request], contender.cache, setting, manifest, on_step=on_step)
+        return next(work)
+
+    def _warm_up(self, request: Request, guidance_scale: float) -> None:
+        """A short run that is not counted, so that the first video does not pay for what is done once."""
+        self._warm = True
+        with suppress(Exception):  # what is wrong shows in the videos, each of which is tried
+            generate(self.pipeline, request, None, steps=WARM_UP_STEPS, guidance_scale=guidance_scale)
+
+
+def describe(contender: Contender, outcome: Outcome) -> str:
+    """A line for the log."""
+    what = f"{contender.label}: {outcome.request.name}"
+    if outcome.entry is None:
+        return f"{what}: failed: {outcome.failure}"
+    how = "there already" if outcome.reused else f"denoised in {outcome.entry.seconds.denoising:.2f} s"
+    return f"{what}  {outcome.entry.pattern}  {how}"
