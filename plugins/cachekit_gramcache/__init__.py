@@ -57,13 +57,13 @@ class GramCache(cachekit.Strategy):
         validator=validators.optional(check_timesteps),
         metadata=cachekit.measured("the timestep of each step of the runs measured"),
     )
-    _patterns: dict[tuple[object, ...], str] = attrs.field(factory=dict, init=False, repr=False, eq=False)
+    _planned: tuple[cachekit.Run, str] | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    """The last plan, since every video of a series asks for the same."""
 
     def plan(self, run: cachekit.Run) -> str:
-        known = (run.steps, run.timesteps, repr(run.predictor))
-        if known not in self._patterns:
-            self._patterns[known] = self.plans(run).pattern(self.count(run))
-        return self._patterns[known]
+        if self._planned is None or not alike(self._planned[0], run):
+            self._planned = (run, self.plans(run).pattern(self.count(run)))
+        return self._planned[1]
 
     def plans(self, run: cachekit.Run) -> Plans:
         """The best pattern of every number of computed steps in this run, with its cost."""
@@ -112,6 +112,11 @@ class GramCache(cachekit.Strategy):
         from cachekit_gramcache.calibrator import GramCalibrator
 
         return GramCalibrator(conditions)
+
+
+def alike(run: cachekit.Run, other: cachekit.Run) -> bool:
+    """Whether two runs have the same plan."""
+    return (run.steps, run.timesteps) == (other.steps, other.timesteps) and run.predictor is other.predictor
 
 
 @cachekit.hookimpl
