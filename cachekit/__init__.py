@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cachekit.predictors import Predictor as Predictor
     from cachekit.profiles import Profile as Profile
     from cachekit.session import Session as Session
+    from cachekit.strategy import Outlook as Outlook
     from cachekit.strategy import Run as Run
     from cachekit.strategy import Step as Step
     from cachekit.strategy import Strategy as Strategy
@@ -34,6 +35,7 @@ _HOMES = {
     "CachekitWarning": "errors",
     "LinearPredictor": "predictors",
     "Model": "model",
+    "Outlook": "strategy",
     "Pipeline": "model",
     "Predictor": "predictors",
     "Profile": "profiles",

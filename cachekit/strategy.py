@@ -32,6 +32,16 @@ class Run:
     """Which of the pipeline's guidance calls this plan is for."""
 
 
+@attrs.frozen
+class Outlook:
+    """What a planning strategy foresees beyond its one plan: a table with a title, for people and as JSON."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int | float | str, ...], ...]
+    """A value for each column."""
+
+
 @attrs.define
 class Step:
     """One step of one branch, as a strategy or predictor sees it."""
@@ -76,6 +86,10 @@ class Strategy:
 
     def plan(self, run: Run) -> str | None:
         """All decisions ahead of time, `X` or `.` a step, where they depend on `run` alone; else None."""
+        return None
+
+    def outlook(self, run: Run) -> Outlook | None:
+        """What `cachekit plan` shows below the plan, such as the error that each choice is expected to cost."""
         return None
 
     def should_compute(self, step: Step) -> bool:

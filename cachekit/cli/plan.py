@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cachekit.cli.options import json_option, plugin_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cachekit.strategy import Outlook
 
 
 @click.command()
@@ -41,8 +48,11 @@ def plan(
     step_count = steps or chosen.model.steps
     cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
     pattern: str | None = COMPUTED * step_count
+    outlook = None
     if cache is not None:
-        pattern = checked_plan(cache.strategy, Run(step_count, cache.predictor, chosen.model.timesteps(step_count)))
+        run = Run(step_count, cache.predictor, chosen.model.timesteps(step_count))
+        pattern = checked_plan(cache.strategy, run)
+        outlook = cache.strategy.outlook(run)
     if pattern is None:
         raise CachekitError(
             f"{strategy} decides while it runs, from what the model computes, so it has no plan; "
@@ -54,7 +64,9 @@ def plan(
     shown.print(
         f"computed {trace.computed} of {step_count} steps, ideal speedup {trace.ideal_speedup:.2f}", highlight=False
     )
-    content = {
+    if outlook is not None:
+        show_outlook(outlook, shown)
+    content: dict[str, object] = {
         "strategy": strategy,
         "model": chosen.name,
         "steps": step_count,
@@ -65,4 +77,21 @@ def plan(
         "skipped": trace.skipped,
         "ideal_speedup": trace.ideal_speedup,
     }
+    if outlook is not None:
+        rows = [dict(zip(outlook.columns, row, strict=True)) for row in outlook.rows]
+        content["outlook"] = {"title": outlook.title, "rows": rows}
     write_json(content, json_file)
+
+
+def show_outlook(outlook: Outlook, shown: Console) -> None:
+    """The table that a strategy offers beside its plan."""
+    from rich.table import Table
+
+    table = Table(title=outlook.title, title_justify="left", box=None)
+    for index, column in enumerate(outlook.columns):
+        numbers = all(isinstance(row[index], (int, float)) for row in outlook.rows)
+        table.add_column(column, justify="right" if numbers else "left", no_wrap=True)
+    for row in outlook.rows:
+        table.add_row(*map(str, row))
+    shown.print()
+    shown.print(table)

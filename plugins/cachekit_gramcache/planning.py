@@ -1,0 +1,95 @@
+"""The exact search: for every number of computed steps, the pattern of the least predicted error."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from cachekit.predictors import LinearPredictor
+from cachekit.strategy import COMPUTED, SKIPPED
+
+Array: TypeAlias = npt.NDArray[np.float64]
+State: TypeAlias = tuple[int, ...]
+"""The last computed steps, oldest first: as many as the predictor keeps."""
+
+
+def stretch_costs(gram: Array, sizes: Array, predictor: LinearPredictor, kept: State, longest: int) -> Array:
+    """‖E‖² = cᵀ G c of the stretches of 0, 1, ... `longest` skipped steps after the computed steps `kept`.
+
+    E = Σ_t h_t (r_t - Σ_j a[t, j] r_j): the error that the sampler gathers over the stretch, with `sizes` h_t and the
+    predictor's weights a[t, j].
+    """
+    last = kept[-1]
+    terms = np.zeros((longest + 1, len(sizes)))
+    for position, step in enumerate(range(last + 1, last + 1 + longest), start=1):
+        terms[position, step] = sizes[step]
+        terms[position, list(kept)] -= sizes[step] * np.array(predictor.weights(kept, step))
+    combinations = terms.cumsum(axis=0)
+    costs: Array = ((combinations @ gram) * combinations).sum(axis=1)
+    return costs.clip(min=0.0)
+
+
+@attrs.frozen(eq=False)
+class Plans:
+    """The best pattern of each number of computed steps, and its cost (infinite where there is no such pattern)."""
+
+    steps: int
+    costs: Array
+    """Σ ‖E‖² over the stretches of the best pattern, by number of computed steps: `[steps + 1]`."""
+    way: float
+    """‖Σ h_t r_t‖²: how far the residuals of all steps take the latents."""
+    _ends: list[State]
+    """State in which the best pattern of each count ends."""
+    _before: dict[State, list[State]]
+    """Of each state and count, the state before on the best way to it."""
+
+    def error(self, computed: int) -> float:
+        """The predicted error of the best pattern as a share of the way: sqrt(Σ ‖E‖²) / ‖Σ h_t r_t‖."""
+        return float(np.sqrt(self.costs[computed] / self.way))
+
+    def pattern(self, computed: int) -> str:
+        """The best pattern with exactly so many computed steps."""
+        state, count, marks = self._ends[computed], computed, [SKIPPED] * self.steps
+        while state:
+            marks[state[-1]] = COMPUTED
+            state, count = self._before[state][count], count - 1
+        return "".join(marks)
+
+
+def plan_all(gram: Array, sizes: Array, predictor: LinearPredictor, max_gap: int) -> Plans:
+    """Dynamic programming over the last `predictor.history` computed steps, for all numbers of computed steps at once.
+
+    `gram` is `[N, N]`, `sizes` `[N]`. Of all ways to reach a state with k computed steps only the cheapest can be part
+    of a best pattern, because what a stretch costs depends on nothing before the state it starts in.
+    """
+    steps = len(sizes)
+    best: dict[State, Array] = {(0,): np.full(steps + 1, np.inf)}
+    before: dict[State, list[State]] = {(0,): [()] * (steps + 1)}
+    best[0,][1] = 0.0
+    total = np.full(steps + 1, np.inf)
+    ends: list[State] = [()] * (steps + 1)
+    waiting: list[list[State]] = [[(0,)], *([] for _ in range(steps - 1))]
+    for last in range(steps):
+        for state in waiting[last]:
+            longest = min(max_gap, steps - 1 - last)
+            costs = stretch_costs(gram, sizes, predictor, state, longest)
+            for gap, cost in enumerate(costs):
+                reached = best[state] + cost
+                following = last + gap + 1
+                if following == steps:
+                    for count in np.flatnonzero(reached < total):
+                        total[count], ends[count] = reached[count], state
+                    continue
+                successor = (*state, following)[-predictor.history :]
+                if successor not in best:
+                    best[successor] = np.full(steps + 1, np.inf)
+                    before[successor] = [()] * (steps + 1)
+                    waiting[following].append(successor)
+                cheaper = np.flatnonzero(reached[:-1] < best[successor][1:]) + 1
+                best[successor][cheaper] = reached[cheaper - 1]
+                for count in cheaper:
+                    before[successor][count] = state
+    return Plans(steps, total, float(sizes @ gram @ sizes), ends, before)

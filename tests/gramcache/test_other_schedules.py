@@ -1,0 +1,54 @@
+"""Runs of other step counts or timesteps than those calibrated."""
+
+import numpy as np
+import pytest
+from cachekit_gramcache import GramCache
+from cachekit_gramcache.schedule import gram_at, step_sizes, timesteps_of
+
+import cachekit
+from cachekit.predictors import Taylor
+
+EVEN = [1000.0, 750.0, 500.0, 250.0]
+
+
+def test_step_sizes_are_differences_of_timesteps_and_add_up_to_one():
+    assert step_sizes([1000.0, 900.0, 500.0, 250.0]) == pytest.approx([0.1, 0.4, 0.25, 0.25])
+    assert step_sizes(EVEN) == pytest.approx([0.25] * 4)
+    assert step_sizes([0.0, 0.2, 0.6]) == pytest.approx([0.2, 0.4, 0.4])
+
+
+def test_the_calibrated_timesteps_leave_the_gram_as_it_is(residuals):
+    rows = residuals(4)
+    gram = rows @ rows.T
+    assert (gram_at(EVEN, gram, EVEN) == gram).all()
+
+
+def test_other_timesteps_get_the_gram_of_residuals_interpolated_linearly(residuals):
+    rows = residuals(4)
+    between = np.stack([rows[0], 0.4 * rows[0] + 0.6 * rows[1], rows[2], 0.5 * rows[2] + 0.5 * rows[3], rows[3]])
+    interpolated = gram_at([1000.0, 850.0, 500.0, 375.0, 100.0], rows @ rows.T, EVEN)
+    np.testing.assert_allclose(interpolated, between @ between.T)
+
+
+def test_rising_timesteps_interpolate_too(residuals):
+    rows = residuals(3)
+    middle = (rows[0] + rows[1]) / 2
+    assert gram_at([0.1], rows @ rows.T, [0.0, 0.2, 0.6])[0, 0] == pytest.approx(middle @ middle)
+
+
+def test_where_timesteps_are_unknown_the_calibrated_schedule_is_stretched():
+    assert timesteps_of(4, None, EVEN) == EVEN
+    assert timesteps_of(8, None, EVEN) == [1000.0, 875.0, 750.0, 625.0, 500.0, 375.0, 250.0, 125.0]
+    assert timesteps_of(2, (900.0, 300.0), EVEN) == (900.0, 300.0)
+
+
+@pytest.mark.parametrize("steps", [20, 30, 50])
+def test_a_profile_plans_runs_of_other_step_counts(measured, steps):
+    plan = GramCache(**measured(30)).plan(cachekit.Run(steps, Taylor()))
+    assert (len(plan), plan.count("X")) == (steps, int(steps / 2.5))
+
+
+def test_uneven_timesteps_give_another_plan(measured):
+    strategy = GramCache(**measured(30))
+    shifted = tuple(1000 * 3 * t / (1 + 2 * t) for t in np.linspace(1, 1 / 30, 30))
+    assert strategy.plan(cachekit.Run(30, Taylor(), shifted)) != strategy.plan(cachekit.Run(30, Taylor()))
