@@ -12,7 +12,14 @@ import attrs
 import click
 
 from cachekit.cli.command_line import command_line
-from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.options import (
+    json_option,
+    model_options,
+    plugin_option,
+    prompt_options,
+    sampling_options,
+    videos_per_prompt_option,
+)
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
@@ -23,19 +30,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="STRATEGY | --merge PROFILE PROFILE...")
 @click.option("--merge", is_flag=True, help="Add up the evidence of the profiles named.")
-@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
-@click.option("--weights", metavar="PATH", help="The model's weights, where it takes any.")
-@click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can.")
-@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What a run shows (repeatable).")
-@click.option(
-    "--prompts", "prompts_from", metavar="FILE", help="A prompt a line, or JSON; - for standard input; vbench."
-)
-@click.option("--steps", type=click.IntRange(min=2), help="Denoising steps  [default: the model's].")
-@click.option("--guidance-scale", type=float, help="Classifier-free guidance  [default: the model's].")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first run's noise.")
-@click.option("--videos-per-prompt", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]")
+@model_options
+@prompt_options
+@sampling_options
+@videos_per_prompt_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The profile to write.")
 @plugin_option
 @json_option

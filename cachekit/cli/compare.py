@@ -9,7 +9,14 @@ import click
 
 from cachekit.cli.command_line import command_line
 from cachekit.cli.config import config_option
-from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.options import (
+    json_option,
+    model_options,
+    plugin_option,
+    prompt_options,
+    sampling_options,
+    videos_per_prompt_option,
+)
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
@@ -44,19 +51,10 @@ DEFAULT_STRATEGIES = ("magcache", "teacache")
     type=click.Path(dir_okay=False),
     help="Measured parameters of the strategy that it names, in place of the shipped (repeatable).",
 )
-@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
-@click.option("--weights", metavar="PATH", help="The model's weights, where it takes any.")
-@click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can.")
-@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What a video shows (repeatable).")
-@click.option(
-    "--prompts", "prompts_from", metavar="FILE", help="A prompt a line, or JSON; - for standard input; vbench."
-)
-@click.option("--steps", type=click.IntRange(min=2), help="Denoising steps  [default: the model's].")
-@click.option("--guidance-scale", type=float, help="Classifier-free guidance  [default: the model's].")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first noise.")
-@click.option("--videos-per-prompt", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]")
+@model_options
+@prompt_options
+@sampling_options
+@videos_per_prompt_option
 @click.option(
     "--format",
     "video_format",

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from cachekit.cli.command_line import command_line
-from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.options import json_option, model_options, plugin_option, sampling_options
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
@@ -31,17 +31,11 @@ if TYPE_CHECKING:
 @click.option("--predictor", "predictors", multiple=True, metavar="NAME,...", help="To choose among  [default: all].")
 @click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
 @click.option("--trials", type=click.IntRange(min=1), default=40, show_default=True, help="Settings tried in all.")
-@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
-@click.option("--weights", metavar="PATH", help="The model's weights, where it takes any.")
-@click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can.")
+@model_options
 @click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Searched on  [default: for calibration].")
 @click.option("--prompts", "prompts_from", metavar="FILE", help="Searched on: a prompt a line, or JSON; -; vbench.")
 @click.option("--check-prompts", "check_from", metavar="FILE", help="The answer is checked on  [default: examples].")
-@click.option("--steps", type=click.IntRange(min=2), help="Denoising steps  [default: the model's].")
-@click.option("--guidance-scale", type=float, help="Classifier-free guidance  [default: the model's].")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the noise and the search.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]")
+@sampling_options
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("tune"), show_default=True,
     help="Where the search is kept, so that it can be gone on with.",

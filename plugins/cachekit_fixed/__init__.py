@@ -18,8 +18,7 @@ class Fixed(cachekit.Strategy):
     """Compute the steps that a pattern says."""
 
     pattern: str = attrs.field(
-        default="",
-        validator=check_pattern, metadata={"help": "X computed, . skipped, one character a step: XXX..X..X"}
+        default="", validator=check_pattern, metadata={"help": "X computed, . skipped, one character a step: XXX..X..X"}
     )
 
     def plan(self, run: cachekit.Run) -> str:
