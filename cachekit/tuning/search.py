@@ -55,7 +55,8 @@ class Search:
     def run(self, trials: int, measure: Measure, plan_of: Callable[[Cache], str | None], told: Told) -> None:
         """Go on until so many trials there are in all, the ones of earlier runs among them."""
         if not self.study.trials:
-            self.study.enqueue_trial({PREDICTOR: self.predictors[0].spec})
+            defaults = {dimension.name: dimension.start for dimension in self.space if dimension.start is not None}
+            self.study.enqueue_trial({**defaults, PREDICTOR: self.predictors[0].spec})
         for number in range(len(self.finished()), trials):
             told.start(f"trial {number + 1}")
             trial = self.study.ask()

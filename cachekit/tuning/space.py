@@ -29,6 +29,8 @@ class Dimension:
     high: float = 0.0
     whole: bool = False
     options: tuple[str, ...] = ()
+    start: float | str | None = attrs.field(default=None, eq=False)
+    """What is tried first: the default, where the range was made around it."""
 
     def suggest(self, trial: optuna.Trial) -> str:
         """A value to try, as the command line writes it."""
@@ -80,9 +82,9 @@ def _said(name: str, text: str) -> Dimension:
 
 def _around(name: str, default: Any) -> Dimension | None:
     if isinstance(default, bool):
-        return Dimension(name, options=("false", "true"))
+        return Dimension(name, options=("false", "true"), start=str(default).lower())
     if isinstance(default, int):
-        return Dimension(name, 1, max(3 * default, default + 4), whole=True)
+        return Dimension(name, 1, max(3 * default, default + 4), whole=True, start=default)
     if isinstance(default, float) and default > 0:
-        return Dimension(name, default / BELOW, default * ABOVE)
+        return Dimension(name, default / BELOW, default * ABOVE, start=default)
     return None
