@@ -21,6 +21,7 @@ import numpy as np
 from attrs import validators
 
 import cachekit
+from cachekit_gramcache.coherence import coherent_cost, exchanged
 from cachekit_gramcache.planning import Plans, plan_all
 from cachekit_gramcache.schedule import gram_at, step_sizes, timesteps_of
 from cachekit_gramcache.validation import check_gram, check_timesteps, finite, linear, whole
@@ -47,6 +48,11 @@ class GramCache(cachekit.Strategy):
         validator=[whole, validators.ge(1)],
         metadata={"help": "longest stretch of skipped steps"},
     )
+    coherence: float = attrs.field(
+        default=0.0,
+        validator=[finite, validators.ge(0), validators.le(1)],
+        metadata={"help": "how far errors of different stretches add up; above 0 the plan is improved by exchanges"},
+    )
     gram: Sequence[Sequence[float]] | None = attrs.field(
         default=None,
         validator=validators.optional(check_gram),
@@ -62,7 +68,7 @@ class GramCache(cachekit.Strategy):
 
     def plan(self, run: cachekit.Run) -> str:
         if self._planned is None or not alike(self._planned[0], run):
-            self._planned = (run, self.plans(run).pattern(self.count(run)))
+            self._planned = (run, self.best(self.plans(run), self.count(run)))
         return self._planned[1]
 
     def plans(self, run: cachekit.Run) -> Plans:
@@ -76,6 +82,13 @@ class GramCache(cachekit.Strategy):
         timesteps = timesteps_of(run.steps, run.timesteps, self.timesteps)
         gram = gram_at(timesteps, np.array(self.gram), self.timesteps)
         return plan_all(gram, step_sizes(timesteps), predictor, self.max_gap)
+
+    def best(self, plans: Plans, count: int) -> str:
+        """The best pattern of so many computed steps: exact where stretches are taken to be unrelated."""
+        pattern = plans.pattern(count)
+        if self.coherence == 0:
+            return pattern
+        return exchanged(pattern, plans.gram, plans.sizes, plans.predictor, self.max_gap, self.coherence)
 
     def count(self, run: cachekit.Run) -> int:
         """How many steps to compute; CachekitError where no pattern has so many."""
@@ -97,15 +110,18 @@ class GramCache(cachekit.Strategy):
 
     def outlook(self, run: cachekit.Run) -> cachekit.Outlook:
         plans = self.plans(run)
-        least = linear(run.predictor).history
-        counts = [count for count in range(least, run.steps + 1) if math.isfinite(plans.costs[count])]
+        way = plans.sizes @ plans.gram @ plans.sizes
+        rows: list[tuple[int | float | str, ...]] = []
+        for count in range(plans.predictor.history, run.steps + 1):
+            if math.isfinite(plans.costs[count]):
+                pattern = self.best(plans, count)
+                cost = coherent_cost(pattern, plans.gram, plans.sizes, plans.predictor, self.coherence)
+                error = 100 * math.sqrt(cost / way)
+                rows.append((count, round(run.steps / count, 2), float(f"{error:.3g}"), pattern))
         return cachekit.Outlook(
             title="predicted error of each number of computed steps, in % of the way that all residuals go",
             columns=("computed", "ideal speedup", "predicted error %", "pattern"),
-            rows=tuple(
-                (count, round(run.steps / count, 2), float(f"{100 * plans.error(count):.3g}"), plans.pattern(count))
-                for count in counts
-            ),
+            rows=tuple(rows),
         )
 
     def calibrator(self, conditions: cachekit.Conditions) -> cachekit.Calibrator:

@@ -36,23 +36,19 @@ def stretch_costs(gram: Array, sizes: Array, predictor: LinearPredictor, kept: S
 class Plans:
     """The best pattern of each number of computed steps, and its cost (infinite where there is no such pattern)."""
 
-    steps: int
+    gram: Array
+    sizes: Array
+    predictor: LinearPredictor
     costs: Array
     """Σ ‖E‖² over the stretches of the best pattern, by number of computed steps: `[steps + 1]`."""
-    way: float
-    """‖Σ h_t r_t‖²: how far the residuals of all steps take the latents."""
     _ends: list[State]
     """State in which the best pattern of each count ends."""
     _before: dict[State, list[State]]
     """Of each state and count, the state before on the best way to it."""
 
-    def error(self, computed: int) -> float:
-        """The predicted error of the best pattern as a share of the way: sqrt(Σ ‖E‖²) / ‖Σ h_t r_t‖."""
-        return float(np.sqrt(self.costs[computed] / self.way))
-
     def pattern(self, computed: int) -> str:
         """The best pattern with exactly so many computed steps."""
-        state, count, marks = self._ends[computed], computed, [SKIPPED] * self.steps
+        state, count, marks = self._ends[computed], computed, [SKIPPED] * len(self.sizes)
         while state:
             marks[state[-1]] = COMPUTED
             state, count = self._before[state][count], count - 1
@@ -92,4 +88,4 @@ def plan_all(gram: Array, sizes: Array, predictor: LinearPredictor, max_gap: int
                 best[successor][cheaper] = reached[cheaper - 1]
                 for count in cheaper:
                     before[successor][count] = state
-    return Plans(steps, total, float(sizes @ gram @ sizes), ends, before)
+    return Plans(gram, sizes, predictor, total, ends, before)

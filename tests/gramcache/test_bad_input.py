@@ -31,6 +31,8 @@ class Opaque(cachekit.Predictor):
         ({"speedup": 0.5}, "speedup"),
         ({"speedup": math.nan}, "speedup must be a finite number, not nan"),
         ({"max_gap": 0}, "max_gap"),
+        ({"coherence": 1.5}, "coherence"),
+        ({"coherence": math.nan}, "coherence must be a finite number, not nan"),
         ({"gram": []}, "square matrix of at least 2 steps"),
         ({"gram": [[1.0, 0.0], [0.0]]}, "square matrix"),
         ({"gram": [[1.0, 0.0], [0.0, math.nan]]}, "finite numbers alone"),
