@@ -26,7 +26,7 @@ class OpenSoraMini(Model):
     guidance_scale: ClassVar[float] = 4.0
     sampler: ClassVar[str] = "rflow"
     example_prompts: ClassVar[tuple[str, ...]] = (
-        "a red circle moves left over a night sky and a white triangle spins",
+        "a red circle moves left over a night sky",
         "a yellow square moves up over the sea",
         "a purple triangle spins over a desert",
         "a blue circle moves right over a meadow and a white square moves down",
