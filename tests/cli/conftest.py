@@ -37,13 +37,13 @@ def cachekit_command(capsys):
 
 @pytest.fixture
 def start_command():
-    """Start `cachekit` as a process of its own; returns its Popen."""
+    """Start `cachekit` as a process of its own, with as many threads as this one; returns its Popen."""
 
     def start(*arguments, **environment):
         command = [sys.executable, "-c", "from cachekit.cli import main; main()", *map(str, arguments)]
         return subprocess.Popen(
             command,
-            env={**os.environ, **environment},
+            env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
