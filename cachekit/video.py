@@ -7,13 +7,11 @@ import re
 import unicodedata
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
-    import av
-    import numpy as np
     import torch
 
 PARTIAL = ".partial"
@@ -30,7 +28,8 @@ class Format:
 
 
 FORMATS = {
-    "mp4": Format("libx264", "yuv420p", {"crf": "8", "preset": "slow"}),
+    # With its macroblock tree x264 made different files of the same frames, in one process and from one to the next.
+    "mp4": Format("libx264", "yuv420p", {"crf": "8", "preset": "slow", "x264-params": "mbtree=0"}),
     "mkv": Format("ffv1", "bgr0", {"level": "3"}),
 }
 """`mp4`: H.264 at high quality; `mkv`: FFV1, lossless."""
@@ -67,30 +66,16 @@ def write_video(path: Path, frames: torch.Tensor, fps: float) -> str:
             stream.width, stream.height = width, height
             stream.pix_fmt = "yuv444p" if odd and style.pixel_format == "yuv420p" else style.pixel_format
             stream.options = dict(style.options)
-            stream.codec_context.thread_count = 1  # with more, x264's files differ from one time to the next
+            stream.codec_context.thread_count = 1  # x264's output depends on their number
             stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT: the same frames give the same file
             for frame in frames.numpy():
-                container.mux(stream.encode(converted(frame, stream.pix_fmt)))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             container.mux(stream.encode())
         digest = hashlib.sha256(aside.read_bytes()).hexdigest()
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
     return digest
-
-
-def converted(frame: np.ndarray[Any, Any], pixel_format: str) -> av.VideoFrame:
-    """A frame `[H, W, 3]` in the encoder's pixel format.
-
-    Where the encoder converts by itself, x264's files were seen to differ from one process to the next although the
-    frames were the same; after a copy through an array they are equal.
-    """
-    import av
-
-    picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=pixel_format)
-    if not pixel_format.startswith("yuv"):
-        return picture
-    return av.VideoFrame.from_ndarray(picture.to_ndarray(), format=pixel_format)
 
 
 def container_format(path: Path) -> str:
