@@ -32,7 +32,7 @@ MINI_CONFIG = STDiT3Config(
 
 @attrs.frozen
 class TransformerRecipe:
-    steps: int = 4800
+    steps: int = 3600
     batch: int = 48
     muon_learning_rate: float = 0.01
     """For the matrices of the blocks (torch.optim.Muon)."""
