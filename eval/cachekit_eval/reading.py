@@ -109,6 +109,8 @@ def _decode(container: InputContainer, path: Path) -> Iterator[VideoFrame]:
     if not container.streams.video:
         raise UnreadableVideoError(f"{quoted(path)} has no video in it")
     stream = container.streams.video[0]
+    if stream.codec_context is None:  # so in a header cut short; PyAV before 18 crashes where it is asked to decode
+        raise UnreadableVideoError(f"{quoted(path)} is cut short or damaged: its header names no codec; make it again")
     stream.thread_type = "AUTO"
     packets, end = 0, 0.0
     usual_duration = 1 / float(stream.average_rate) if stream.average_rate else 0.0
