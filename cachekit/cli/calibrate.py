@@ -96,7 +96,7 @@ def measured(
 ) -> tuple[Profile, Calibrator]:
     """The strategy's profile on this model, and the calibrator that measured it."""
     from cachekit.calibration import calibrated_strategy, calibrator_for, conditions_of, profile_of, watch
-    from cachekit.cli.choices import choose_device, choose_model
+    from cachekit.cli.choices import choose_device, choose_model, load_pipeline
     from cachekit.cli.progress import progress
     from cachekit.generation import make_requests
     from cachekit.plugins import get_plugins
@@ -108,9 +108,7 @@ def measured(
     texts = collect_prompts(prompts, prompts_from) or list(model.calibration_prompts or model.example_prompts)
     requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)
     used_device, used_dtype = choose_device(device), dtype or model.dtype
-    pipeline = model.load(device=used_device, dtype=used_dtype)
-    for warning in dict.fromkeys(line for text in texts for line in pipeline.check_prompt(text)):
-        click.echo(f"cachekit: warning: {warning}", err=True)
+    pipeline = load_pipeline(model, texts, device=used_device, dtype=used_dtype)
     scale = model.guidance_scale if guidance_scale is None else guidance_scale
     conditions = conditions_of(pipeline, steps=steps or model.steps, guidance_scale=scale)
     calibrator = calibrator_for(strategy, conditions)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import attrs
+import click
 
 from cachekit.attaching import resolve_predictor, resolve_strategy
 from cachekit.errors import CachekitError
 from cachekit.generation import Cache
-from cachekit.model import Model
-from cachekit.parameters import build, parse_spec, public_fields
+from cachekit.manifest import Setting
+from cachekit.model import Model, Pipeline
+from cachekit.parameters import as_json, build, parse_spec, public_fields
 from cachekit.plugins import PluginManager
 from cachekit.strategy import Run, checked_plan
 from cachekit.uncached import NONE
@@ -90,4 +92,34 @@ def choose_device(device: str) -> str:
     return ("cuda" if available else "cpu") if device == "auto" else device
 
 
-DTYPES: Sequence[str] = ("float32", "bfloat16", "float16")
+def uncached_setting(
+    chosen: ChosenModel,
+    *,
+    steps: int | None,
+    guidance_scale: float | None,
+    device: str,
+    dtype: str | None,
+    video_format: str,
+) -> Setting:
+    """How the uncached model's videos are made, with the model's defaults where an option was left out."""
+    model = chosen.model
+    return Setting(
+        model=chosen.name,
+        model_options=as_json(chosen.options),
+        strategy=NONE,
+        predictor=None,
+        params={},
+        steps=steps or model.steps,
+        guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
+        device=choose_device(device),
+        dtype=dtype or model.dtype,
+        format=video_format,
+    )
+
+
+def load_pipeline(model: Model, prompts: Sequence[str], *, device: str, dtype: str) -> Pipeline:
+    """Load the model and look at the prompts before anything runs, each warning shown once."""
+    pipeline = model.load(device=device, dtype=dtype)
+    for warning in dict.fromkeys(line for prompt in prompts for line in pipeline.check_prompt(prompt)):
+        click.echo(f"cachekit: warning: {warning}", err=True)
+    return pipeline

@@ -105,10 +105,10 @@ def compare(
     and computing at equal intervals. The same command again goes on where it was stopped; with another setting, only
     that one runs. Without prompts, the model's examples are made.
     """
-    from cachekit.cli.choices import choose_device, choose_model
+    from cachekit.cli.choices import choose_model, load_pipeline, uncached_setting
     from cachekit.cli.comparison_table import show_table
     from cachekit.cli.progress import progress
-    from cachekit.cli.report import console, write_json
+    from cachekit.cli.report import console, make_folder, write_json
     from cachekit.comparison.collecting import collect
     from cachekit.comparison.contenders import Field
     from cachekit.comparison.grid import Choice, expand, grid
@@ -118,8 +118,6 @@ def compare(
     from cachekit.comparison.results import as_json
     from cachekit.comparison.running import Runner
     from cachekit.generation import make_requests
-    from cachekit.manifest import Setting
-    from cachekit.parameters import as_json as json_values
     from cachekit.parameters import parse_spec
     from cachekit.plugins import get_plugins
     from cachekit.prompts import collect_prompts
@@ -128,17 +126,13 @@ def compare(
     plugins = get_plugins()
     chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
     model = chosen.model
-    base = Setting(
-        model=chosen.name,
-        model_options=json_values(chosen.options),
-        strategy="none",
-        predictor=None,
-        params={},
-        steps=steps or model.steps,
-        guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
-        device=choose_device(device),
-        dtype=dtype or model.dtype,
-        format=video_format,
+    base = uncached_setting(
+        chosen,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        device=device,
+        dtype=dtype,
+        video_format=video_format,
     )
     field = Field(base, model.timesteps(base.steps), resolver(chosen, profiles, plugins), plugins)
     known = [{registration.name for registration in part} for part in (plugins.strategies, plugins.predictors)]
@@ -154,9 +148,7 @@ def compare(
     requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)
     make_folder(report)
     judge = Judge(report, metrics.split(",") if metrics else None, lpips_weights)
-    pipeline = model.load(device=base.device, dtype=base.dtype)
-    for warning in dict.fromkeys(line for text in texts for line in pipeline.check_prompt(text)):
-        click.echo(f"cachekit: warning: {warning}", err=True)
+    pipeline = load_pipeline(model, texts, device=base.device, dtype=base.dtype)
     planned = {count for count in map(field.planned_count, settings) if count is not None}
     with progress(0) as shown:
         runner = Runner(pipeline, requests, report, shown)
@@ -200,10 +192,3 @@ def resolver(chosen: ChosenModel, profiles: tuple[str, ...], plugins: PluginMana
         return choose_cache(strategy.name, strategy.settings, named, profile, chosen, steps, plugins)
 
     return resolve
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error

@@ -36,3 +36,11 @@ def write_json(content: Any, json_file: str | None) -> None:
         Path(json_file).write_text(text, encoding="utf-8")
     except OSError as error:
         raise CachekitError(f"the JSON file {json_file!r} can't be written: {error.strerror}") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that results go into; CachekitError where that can't be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error

@@ -70,11 +70,10 @@ def run(
 
     Without prompts, the model's examples are made. The same command again goes on where a run was stopped.
     """
-    from cachekit.cli.choices import choose_cache, choose_device, choose_model
+    from cachekit.cli.choices import choose_cache, choose_model, load_pipeline, uncached_setting
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
     from cachekit.generation import generate_folder, make_requests, prepare_folder
-    from cachekit.manifest import Setting
     from cachekit.parameters import as_json, parse_settings
     from cachekit.plugins import get_plugins
     from cachekit.prompts import collect_prompts
@@ -86,22 +85,21 @@ def run(
     cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
     texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
     requests = make_requests(texts, seed, videos_per_prompt)
-    setting = Setting(
-        model=chosen.name,
-        model_options=as_json(chosen.options),
+    setting = attrs.evolve(
+        uncached_setting(
+            chosen,
+            steps=steps,
+            guidance_scale=guidance_scale,
+            device=device,
+            dtype=dtype,
+            video_format=video_format,
+        ),
         strategy=strategy.partition(":")[0],
         predictor=cache.predictor_spec(plugins) if cache else None,
         params=as_json(cache.params) if cache else {},
-        steps=step_count,
-        guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
-        device=choose_device(device),
-        dtype=dtype or model.dtype,
-        format=video_format,
     )
     manifest = prepare_folder(out, setting, overwrite=overwrite)
-    pipeline = model.load(device=setting.device, dtype=setting.dtype)
-    for warning in dict.fromkeys(line for text in texts for line in pipeline.check_prompt(text)):
-        click.echo(f"cachekit: warning: {warning}", err=True)
+    pipeline = load_pipeline(model, texts, device=setting.device, dtype=setting.dtype)
 
     outcomes = []
     with progress(len(requests)) as shown:

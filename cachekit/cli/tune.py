@@ -76,13 +76,12 @@ def tune(
     command again goes on where it was stopped.
     """
     from cachekit.attaching import resolve_predictor, resolve_strategy
-    from cachekit.cli.choices import choose_cache, choose_device, choose_model
+    from cachekit.cli.choices import choose_cache, choose_model, load_pipeline, uncached_setting
     from cachekit.cli.progress import progress
-    from cachekit.cli.report import console, write_json
+    from cachekit.cli.report import console, make_folder, write_json
     from cachekit.comparison.grid import expand
     from cachekit.generation import Cache, make_requests
-    from cachekit.manifest import Setting
-    from cachekit.parameters import as_json, parse_settings
+    from cachekit.parameters import parse_settings
     from cachekit.plugins import get_plugins
     from cachekit.prompts import collect_prompts
     from cachekit.strategy import Run, checked_plan
@@ -101,17 +100,8 @@ def tune(
     filling = expand(predictors or names, names)
     chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
     model = chosen.model
-    base = Setting(
-        model=chosen.name,
-        model_options=as_json(chosen.options),
-        strategy="none",
-        predictor=None,
-        params={},
-        steps=steps or model.steps,
-        guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
-        device=choose_device(device),
-        dtype=dtype or model.dtype,
-        format="mkv",
+    base = uncached_setting(
+        chosen, steps=steps, guidance_scale=guidance_scale, device=device, dtype=dtype, video_format="mkv"
     )
 
     def resolve(choice: Choice, predictor: Choice | None, step_count: int) -> Cache | None:
@@ -133,9 +123,7 @@ def tune(
     make_folder(folder)
     choices = {"strategy": strategy, "set": fixed, "bar": str(bar)}
     study = open_study(folder, conditions_of(base, choices, profile, space, filling, requests), seed)
-    pipeline = model.load(device=base.device, dtype=base.dtype)
-    for warning in dict.fromkeys(line for text in [*texts, *unseen] for line in pipeline.check_prompt(text)):
-        click.echo(f"cachekit: warning: {warning}", err=True)
+    pipeline = load_pipeline(model, [*texts, *unseen], device=base.device, dtype=base.dtype)
     gauge = Gauge(pipeline, requests, base, folder / "uncached")
     search = Search(strategy, fixed, space, filling, bar, resolve, base.steps, study)
     with progress(len(requests) + max(0, trials - len(search.finished()))) as shown:
@@ -190,10 +178,3 @@ def conditions_of(
         "prompts": [[request.prompt, request.seed] for request in requests],
         **attrs.asdict(base, filter=lambda field, _: field.name not in ("strategy", "predictor", "params")),
     }
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error

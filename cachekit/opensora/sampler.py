@@ -14,11 +14,6 @@ BASE_RESOLUTION = 512 * 512
 """Pixels of a frame at which the timestep transform changes nothing."""
 
 
-def latent_frames(num_frames: int) -> int:
-    """Latent frames as the transform counts them: five for each 17 frames, one for an image."""
-    return 1 if num_frames == 1 else num_frames // 17 * 5
-
-
 def transform_timestep(
     t: torch.Tensor, *, height: torch.Tensor, width: torch.Tensor, num_frames: torch.Tensor
 ) -> torch.Tensor:
