@@ -1,7 +1,8 @@
-"""What to put in place of a skipped body: the interface of predictors, and the two that ship.
+"""What to put in place of a skipped body: the interface of predictors, and the three that ship.
 
 `reuse` hands on the last computed residual, as MagCache and TeaCache do. `taylor` extrapolates the polynomial through
-the last computed ones, in the spirit of TaylorSeer (arXiv 2503.06923).
+the last computed ones, in the spirit of TaylorSeer (arXiv 2503.06923). `damped` goes between them: along the line
+through the last two, but only part of the way.
 """
 
 from __future__ import annotations
@@ -105,7 +106,39 @@ class Taylor(LinearPredictor):
         return weights
 
 
+@attrs.define
+class Damped(LinearPredictor):
+    """Extrapolate the last two computed residuals along a line whose slope is damped.
+
+    With a and b the last two positions, r_b + slope · (index - b) / (b - a) · (r_b - r_a): `reuse` lags behind where
+    residuals drift, `taylor` overshoots where they turn, and half the slope splits the difference. A strategy that has
+    measured the model may set the slope of each step (`Strategy.fit_predictor`).
+    """
+
+    slope: float = attrs.field(
+        default=0.5,
+        validator=[attrs.validators.ge(0), attrs.validators.le(1)],
+        metadata={"help": "share of the line's slope to follow: 0 repeats the last residual, 1 is taylor of order 1"},
+    )
+
+    @property
+    def history(self) -> int:
+        return 2
+
+    def slope_at(self, older: int, newer: int, index: int) -> float:
+        """The slope on the skipped step `index` after the computed steps `older` and `newer`."""
+        return self.slope
+
+    def weights(self, computed: Sequence[int], index: int) -> list[float]:
+        if len(computed) == 1:
+            return [1.0]
+        older, newer = computed
+        ahead = self.slope_at(older, newer, index) * (index - newer) / (newer - older)
+        return [-ahead, 1 + ahead]
+
+
 @hookimpl
 def cachekit_predictors(register: RegisterPredictor) -> None:
     register("reuse", Reuse)
     register("taylor", Taylor)
+    register("damped", Damped)

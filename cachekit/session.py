@@ -91,6 +91,9 @@ class Session:
     _last_position: int = attrs.field(init=False)
     _interception: Interception | None = attrs.field(init=False)
     _plans: list[str | None] = attrs.field(init=False)
+    """Of each branch; None where its strategy decides step by step."""
+    _predictors: list[Predictor] = attrs.field(init=False)
+    """Of each branch, the predictor as the strategy fits it to this schedule."""
     _branches: list[Branch] = attrs.field(factory=list, init=False)
     _latest: Trace = attrs.field(factory=lambda: Trace(""), init=False)
     _calls: int = attrs.field(default=0, init=False)
@@ -102,7 +105,7 @@ class Session:
     _last_timestep: float | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._plans = self._make_plans()
+        self._prepare()
         blocks = self.adapter.blocks(self.transformer)
         self._last_position = len(blocks) - 1
         self._interception = Interception.install(self.transformer, blocks, self)
@@ -148,7 +151,7 @@ class Session:
             if len(timesteps) != self.steps:
                 raise CachekitError(f"{len(timesteps)} timesteps were given for {self.steps} steps; give one a step")
             self.timesteps = tuple(timesteps)
-        self._plans = self._make_plans()
+        self._prepare()
         self._forget_run()
 
     def begin_forward(self, signature: inspect.Signature, args: Arguments, kwargs: KeywordArguments) -> None:
@@ -191,14 +194,14 @@ class Session:
 
     def _begin_body(self, args: Arguments, kwargs: KeywordArguments) -> Body:
         if self._calls == 0:
-            self._branches = [self._fresh_branch(plan) for plan in self._plans]
+            self._branches = [self._fresh_branch(number) for number in range(self.calls_per_step)]
         index, number = divmod(self._calls, self.calls_per_step)
         hidden = self.adapter.hidden(args, kwargs)
         if self.adapter.clone_hidden:
             hidden = clone(hidden)
         branch = self._branches[number]
         if branch.kept_layout not in (None, layout(hidden)):
-            branch = self._branches[number] = self._fresh_branch(branch.plan, branch.decisions)
+            branch = self._branches[number] = self._fresh_branch(number, branch.decisions)
 
         def probe(name: str) -> torch.Tensor:
             return self.adapter.probe(name, self.transformer, hidden, args, kwargs)
@@ -217,12 +220,15 @@ class Session:
             self.traces.append(self.trace)
             self._forget_run(in_forward=self._in_forward)
 
-    def _make_plans(self) -> list[str | None]:
-        runs = (Run(self.steps, self.predictor, self.timesteps, branch) for branch in range(self.calls_per_step))
-        return [checked_plan(self.strategy, run) for run in runs]
+    def _prepare(self) -> None:
+        """Settle all that depends on the schedule alone."""
+        runs = [Run(self.steps, self.predictor, self.timesteps, branch) for branch in range(self.calls_per_step)]
+        self._plans = [checked_plan(self.strategy, run) for run in runs]
+        self._predictors = [self.strategy.fit_predictor(run) for run in runs]
 
-    def _fresh_branch(self, plan: str | None, decisions: str = "") -> Branch:
-        return Branch(copy.deepcopy(self.strategy), copy.deepcopy(self.predictor), plan, decisions)
+    def _fresh_branch(self, number: int, decisions: str = "") -> Branch:
+        strategy, predictor = copy.deepcopy(self.strategy), copy.deepcopy(self._predictors[number])
+        return Branch(strategy, predictor, self._plans[number], decisions)
 
     def _note_timestep(self, value: float | None) -> None:
         first, last = self._first_timestep, self._last_timestep

@@ -25,7 +25,7 @@ class Run:
 
     steps: int
     predictor: Predictor
-    """What fills the skipped steps."""
+    """The predictor asked for."""
     timesteps: tuple[float, ...] | None = None
     """The timestep of each step, where the caller gave them to `Session.reset`."""
     branch: int = 0
@@ -87,6 +87,13 @@ class Strategy:
     def plan(self, run: Run) -> str | None:
         """All decisions ahead of time, `X` or `.` a step, where they depend on `run` alone; else None."""
         return None
+
+    def fit_predictor(self, run: Run) -> Predictor:
+        """The predictor of this run: the one asked for, or that one with what it leaves open set from a measurement.
+
+        Runs go with what this returns; a plan that depends on the predictor asks for it too.
+        """
+        return run.predictor
 
     def outlook(self, run: Run) -> Outlook | None:
         """What `cachekit plan` shows below the plan, such as the error that each choice is expected to cost."""
