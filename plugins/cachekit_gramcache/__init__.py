@@ -1,10 +1,12 @@
 """GramCache: the best pattern for a given number of computed steps.
 
-Let r_t be the residual of step t in an uncached run, h_t the sampler's step size and G[s, t] = <r_s, r_t>, summed over
-calibration runs. A linear predictor puts Σ_j a[t, j] r_j in the place of a skipped r_t, j over the computed steps it
-keeps, so over a stretch of skipped steps between the computed s and e the latents gather the error
+Let y_t be the body's output at step t of an uncached run, normalised as the final layer does, and s_t its scale before
+that; h_t the sampler's step size, τ_t the noise level, and G[s, t] = <y_s, y_t>, summed over calibration runs. A linear
+predictor puts Σ_j a[t, j] r_j in the place of a skipped residual, j over the computed steps it keeps, which the final
+layer sees as Σ_j b[t, j] y_j with b[t, j] = a[t, j] s_j / Σ_k a[t, k] s_k. Over a stretch of skipped steps between the
+computed s and e the sampler gathers the error
 
-    E = Σ_{s<t<e} h_t (r_t - Σ_j a[t, j] r_j),   a combination Σ_i c_i r_i,   with ‖E‖² = cᵀ G c.
+    E = Σ_{s<t<e} h_t √τ_t (y_t - Σ_j b[t, j] y_j),   a combination Σ_i c_i y_i,   with ‖E‖² = cᵀ G c.
 
 The plan is the pattern with `computed` steps whose Σ ‖E‖² over its stretches is least of all such patterns.
 """
@@ -21,17 +23,27 @@ import numpy as np
 from attrs import validators
 
 import cachekit
-from cachekit_gramcache.coherence import coherent_cost, exchanged
+from cachekit.predictors import Damped
+from cachekit_gramcache.outputs import Array, Outputs
 from cachekit_gramcache.planning import Plans, plan_all
-from cachekit_gramcache.schedule import gram_at, step_sizes, timesteps_of
-from cachekit_gramcache.validation import check_gram, check_timesteps, finite, linear, whole
+from cachekit_gramcache.schedule import noise_levels, step_sizes, timesteps_of
+from cachekit_gramcache.slopes import FittedSlopes
+from cachekit_gramcache.validation import (
+    check_count,
+    check_gram,
+    check_scales,
+    check_timesteps,
+    finite,
+    linear,
+    whole,
+)
 
 
 @attrs.define
 class GramCache(cachekit.Strategy):
     """Compute a given number of steps, those with which the calibrated error is least."""
 
-    predictor: ClassVar[str] = "taylor"
+    predictor: ClassVar[str] = "damped"
 
     computed: int | None = attrs.field(
         default=None,
@@ -48,15 +60,25 @@ class GramCache(cachekit.Strategy):
         validator=[whole, validators.ge(1)],
         metadata={"help": "longest stretch of skipped steps"},
     )
-    coherence: float = attrs.field(
-        default=0.0,
+    retention_ratio: float = attrs.field(
+        default=0.15,
         validator=[finite, validators.ge(0), validators.le(1)],
-        metadata={"help": "how far errors of different stretches add up; above 0 the plan is improved by exchanges"},
+        metadata={"help": "share of the first steps that are always computed"},
+    )
+    pull: float = attrs.field(
+        default=0.5,
+        validator=[finite, validators.ge(0)],
+        metadata={"help": "how strongly each step's slope is held to the damped predictor's, against the measured one"},
     )
     gram: Sequence[Sequence[float]] | None = attrs.field(
         default=None,
         validator=validators.optional(check_gram),
-        metadata=cachekit.measured("inner products of the residuals of all pairs of steps, summed over runs"),
+        metadata=cachekit.measured("inner products of the normalised outputs of all pairs of steps, summed over runs"),
+    )
+    scales: Sequence[float] | None = attrs.field(
+        default=None,
+        validator=validators.optional(check_scales),
+        metadata=cachekit.measured("the outputs' standard deviation at each step, before they are normalised"),
     )
     timesteps: Sequence[float] | None = attrs.field(
         default=None,
@@ -68,58 +90,61 @@ class GramCache(cachekit.Strategy):
 
     def plan(self, run: cachekit.Run) -> str:
         if self._planned is None or not alike(self._planned[0], run):
-            self._planned = (run, self.best(self.plans(run), self.count(run)))
+            count, retained = self.count(run), self.retained(run)
+            check_count(count, run.steps, linear(run.predictor), retained=retained, max_gap=self.max_gap)
+            self._planned = (run, self.plans(run).pattern(count))
         return self._planned[1]
+
+    def fit_predictor(self, run: cachekit.Run) -> cachekit.Predictor:
+        if not isinstance(run.predictor, Damped):
+            return run.predictor
+        return FittedSlopes(run.predictor.slope, pull=self.pull, outputs=self.outputs(run))
 
     def plans(self, run: cachekit.Run) -> Plans:
         """The best pattern of every number of computed steps in this run, with its cost."""
-        predictor = linear(run.predictor)
-        if self.gram is None or self.timesteps is None:
+        predictor = linear(self.fit_predictor(run))
+        outputs, sizes = self.outputs(run), self.sizes(run)
+        return plan_all(outputs, sizes, predictor, max_gap=self.max_gap, retained=self.retained(run))
+
+    def outputs(self, run: cachekit.Run) -> Outputs:
+        """What was measured, at this run's timesteps."""
+        gram, scales, calibrated = self.measurement()
+        timesteps = timesteps_of(run.steps, run.timesteps, calibrated)
+        return Outputs(np.array(gram), np.array(scales)).at(timesteps, calibrated)
+
+    def sizes(self, run: cachekit.Run) -> Array:
+        """h_t √τ_t of this run, `[N]`: early errors count for more, since the steps after them carry them on."""
+        timesteps = timesteps_of(run.steps, run.timesteps, self.measurement()[2])
+        sizes: Array = step_sizes(timesteps) * np.sqrt(noise_levels(timesteps))
+        return sizes
+
+    def measurement(self) -> tuple[Sequence[Sequence[float]], Sequence[float], Sequence[float]]:
+        """`gram`, `scales` and `timesteps`; CachekitError where one is missing."""
+        if self.gram is None or self.scales is None or self.timesteps is None:
             raise cachekit.CachekitError(
-                "gramcache needs gram and timesteps, measured on this model: make a profile with "
+                "gramcache needs gram, scales and timesteps, measured on this model: make a profile with "
                 "`cachekit calibrate gramcache` and give it as profile="
             )
-        timesteps = timesteps_of(run.steps, run.timesteps, self.timesteps)
-        gram = gram_at(timesteps, np.array(self.gram), self.timesteps)
-        return plan_all(gram, step_sizes(timesteps), predictor, self.max_gap)
+        return self.gram, self.scales, self.timesteps
 
-    def best(self, plans: Plans, count: int) -> str:
-        """The best pattern of so many computed steps: exact where stretches are taken to be unrelated."""
-        pattern = plans.pattern(count)
-        if self.coherence == 0:
-            return pattern
-        return exchanged(pattern, plans.gram, plans.sizes, plans.predictor, self.max_gap, self.coherence)
+    def retained(self, run: cachekit.Run) -> int:
+        """How many of the first steps are computed in any case."""
+        return max(1, int(run.steps * self.retention_ratio))
 
     def count(self, run: cachekit.Run) -> int:
-        """How many steps to compute; CachekitError where no pattern has so many."""
-        count = self.computed if self.computed is not None else math.floor(run.steps / self.speedup + 1e-9)
-        least = math.ceil(run.steps / (self.max_gap + 1))
-        if count > run.steps:
-            raise cachekit.CachekitError(f"{count} steps can't be computed of {run.steps}; set computed to less")
-        if count < min(history := linear(run.predictor).history, run.steps):
-            raise cachekit.CachekitError(
-                f"{count} computed steps are fewer than the {history} that {type(run.predictor).__name__} predicts "
-                "from; compute more, or choose a predictor of lower order"
-            )
-        if count < least:
-            raise cachekit.CachekitError(
-                f"{count} computed steps of {run.steps} leave a stretch longer than max_gap {self.max_gap}; "
-                f"compute at least {least}, or set max_gap to {math.ceil(run.steps / max(count, 1)) - 1} or more"
-            )
-        return count
+        """How many steps to compute."""
+        return self.computed if self.computed is not None else math.floor(run.steps / self.speedup + 1e-9)
 
     def outlook(self, run: cachekit.Run) -> cachekit.Outlook:
-        plans = self.plans(run)
-        way = plans.sizes @ plans.gram @ plans.sizes
+        plans, gram, sizes = self.plans(run), self.outputs(run).gram, self.sizes(run)
+        way = sizes @ gram @ sizes
         rows: list[tuple[int | float | str, ...]] = []
-        for count in range(plans.predictor.history, run.steps + 1):
+        for count in range(linear(run.predictor).history, run.steps + 1):
             if math.isfinite(plans.costs[count]):
-                pattern = self.best(plans, count)
-                cost = coherent_cost(pattern, plans.gram, plans.sizes, plans.predictor, self.coherence)
-                error = 100 * math.sqrt(cost / way)
-                rows.append((count, round(run.steps / count, 2), float(f"{error:.3g}"), pattern))
+                error = 100 * math.sqrt(plans.costs[count] / way)
+                rows.append((count, round(run.steps / count, 2), float(f"{error:.3g}"), plans.pattern(count)))
         return cachekit.Outlook(
-            title="predicted error of each number of computed steps, in % of the way that all residuals go",
+            title="predicted error of each number of computed steps, in % of the way that all outputs go",
             columns=("computed", "ideal speedup", "predicted error %", "pattern"),
             rows=tuple(rows),
         )

@@ -6,29 +6,27 @@ from typing import TypeAlias
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from cachekit.predictors import LinearPredictor
 from cachekit.strategy import COMPUTED, SKIPPED
+from cachekit_gramcache.outputs import Array, Outputs
 
-Array: TypeAlias = npt.NDArray[np.float64]
 State: TypeAlias = tuple[int, ...]
 """The last computed steps, oldest first: as many as the predictor keeps."""
 
 
-def stretch_costs(gram: Array, sizes: Array, predictor: LinearPredictor, kept: State, longest: int) -> Array:
+def stretch_costs(outputs: Outputs, sizes: Array, predictor: LinearPredictor, kept: State, longest: int) -> Array:
     """‖E‖² = cᵀ G c of the stretches of 0, 1, ... `longest` skipped steps after the computed steps `kept`.
 
-    E = Σ_t h_t (r_t - Σ_j a[t, j] r_j): the error that the sampler gathers over the stretch, with `sizes` h_t and the
-    predictor's weights a[t, j].
+    E = Σ_t w_t (y_t - Σ_j b[t, j] y_j): the error that the sampler gathers over the stretch, with `sizes` w_t.
     """
     last = kept[-1]
     terms = np.zeros((longest + 1, len(sizes)))
     for position, step in enumerate(range(last + 1, last + 1 + longest), start=1):
         terms[position, step] = sizes[step]
-        terms[position, list(kept)] -= sizes[step] * np.array(predictor.weights(kept, step))
+        terms[position, list(kept)] -= sizes[step] * outputs.weights(kept, predictor.weights(kept, step))
     combinations = terms.cumsum(axis=0)
-    costs: Array = ((combinations @ gram) * combinations).sum(axis=1)
+    costs: Array = ((combinations @ outputs.gram) * combinations).sum(axis=1)
     return costs.clip(min=0.0)
 
 
@@ -36,9 +34,6 @@ def stretch_costs(gram: Array, sizes: Array, predictor: LinearPredictor, kept: S
 class Plans:
     """The best pattern of each number of computed steps, and its cost (infinite where there is no such pattern)."""
 
-    gram: Array
-    sizes: Array
-    predictor: LinearPredictor
     costs: Array
     """Σ ‖E‖² over the stretches of the best pattern, by number of computed steps: `[steps + 1]`."""
     _ends: list[State]
@@ -48,18 +43,19 @@ class Plans:
 
     def pattern(self, computed: int) -> str:
         """The best pattern with exactly so many computed steps."""
-        state, count, marks = self._ends[computed], computed, [SKIPPED] * len(self.sizes)
+        state, count, marks = self._ends[computed], computed, [SKIPPED] * (len(self.costs) - 1)
         while state:
             marks[state[-1]] = COMPUTED
             state, count = self._before[state][count], count - 1
         return "".join(marks)
 
 
-def plan_all(gram: Array, sizes: Array, predictor: LinearPredictor, max_gap: int) -> Plans:
+def plan_all(outputs: Outputs, sizes: Array, predictor: LinearPredictor, *, max_gap: int, retained: int = 1) -> Plans:
     """Dynamic programming over the last `predictor.history` computed steps, for all numbers of computed steps at once.
 
-    `gram` is `[N, N]`, `sizes` `[N]`. Of all ways to reach a state with k computed steps only the cheapest can be part
-    of a best pattern, because what a stretch costs depends on nothing before the state it starts in.
+    `sizes` `[N]` is how much each step's error counts; the first `retained` steps are computed. Of all ways to reach a
+    state with k computed steps only the cheapest can be part of a best pattern, because what a stretch costs depends
+    on nothing before the state it starts in.
     """
     steps = len(sizes)
     best: dict[State, Array] = {(0,): np.full(steps + 1, np.inf)}
@@ -70,8 +66,8 @@ def plan_all(gram: Array, sizes: Array, predictor: LinearPredictor, max_gap: int
     waiting: list[list[State]] = [[(0,)], *([] for _ in range(steps - 1))]
     for last in range(steps):
         for state in waiting[last]:
-            longest = min(max_gap, steps - 1 - last)
-            costs = stretch_costs(gram, sizes, predictor, state, longest)
+            longest = min(max_gap, steps - 1 - last) if last + 1 >= retained else 0
+            costs = stretch_costs(outputs, sizes, predictor, state, longest)
             for gap, cost in enumerate(costs):
                 reached = best[state] + cost
                 following = last + gap + 1
@@ -88,4 +84,4 @@ def plan_all(gram: Array, sizes: Array, predictor: LinearPredictor, max_gap: int
                 best[successor][cheaper] = reached[cheaper - 1]
                 for count in cheaper:
                     before[successor][count] = state
-    return Plans(gram, sizes, predictor, total, ends, before)
+    return Plans(total, ends, before)

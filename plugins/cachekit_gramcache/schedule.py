@@ -1,26 +1,31 @@
-"""From the calibrated run's timesteps to those of another run."""
+"""A run's timesteps: how long each step is, and how much noise is left at it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from cachekit_gramcache.outputs import Array
+
+
+def end_of(timesteps: Sequence[float]) -> float:
+    """Where the last step leads: to 0 where timesteps fall, as samplers do; else as far as the step before."""
+    falling = len(timesteps) < 2 or timesteps[1] < timesteps[0]
+    return 0.0 if falling else 2 * timesteps[-1] - timesteps[-2]
 
 
 def step_sizes(timesteps: Sequence[float]) -> Array:
-    """h_t, the differences of successive timesteps, `[N]`, which add up to 1.
-
-    The last step goes to 0 where timesteps fall, as samplers do; where they rise it is as long as the one before.
-    """
-    steps = np.array(timesteps, dtype=np.float64)
-    falling = len(steps) < 2 or steps[1] < steps[0]
-    end = 0.0 if falling else 2 * steps[-1] - steps[-2]
-    sizes: Array = np.abs(np.diff(steps, append=end))
+    """h_t, the differences of successive timesteps, `[N]`, which add up to 1."""
+    sizes: Array = np.abs(np.diff(np.array(timesteps, dtype=np.float64), append=end_of(timesteps)))
     total = sizes.sum()
-    return sizes / total if total > 0 else np.ones(len(steps)) / len(steps)
+    return sizes / total if total > 0 else np.ones(len(sizes)) / len(sizes)
+
+
+def noise_levels(timesteps: Sequence[float]) -> Array:
+    """τ_t, the share of the way that is left before each step, `[N]`: 1 at the first."""
+    left: Array = np.abs(np.array(timesteps, dtype=np.float64) - end_of(timesteps))
+    return left / left[0] if left[0] > 0 else np.ones(len(left))
 
 
 def timesteps_of(steps: int, given: Sequence[float] | None, calibrated: Sequence[float]) -> Sequence[float]:
@@ -28,17 +33,6 @@ def timesteps_of(steps: int, given: Sequence[float] | None, calibrated: Sequence
     if given is not None:
         return given
     positions = np.linspace(0, len(calibrated), steps, endpoint=False)
-    following = 0.0 if len(calibrated) < 2 or calibrated[1] < calibrated[0] else 2 * calibrated[-1] - calibrated[-2]
-    even: list[float] = np.interp(positions, np.arange(len(calibrated) + 1), [*calibrated, following]).tolist()
+    stretched = np.interp(positions, np.arange(len(calibrated) + 1), [*calibrated, end_of(calibrated)])
+    even: list[float] = stretched.tolist()
     return even
-
-
-def gram_at(timesteps: Sequence[float], gram: Array, calibrated: Sequence[float]) -> Array:
-    """G' = W G Wᵀ, `[len(timesteps)] * 2`, with W interpolating the residuals linearly in timestep."""
-    if tuple(timesteps) == tuple(calibrated):
-        return gram
-    order = np.argsort(calibrated)
-    units = np.eye(len(calibrated))
-    weights = np.stack([np.interp(timesteps, np.array(calibrated)[order], unit[order]) for unit in units], axis=1)
-    interpolated: Array = weights @ gram @ weights.T
-    return interpolated

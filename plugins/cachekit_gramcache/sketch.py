@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+import attrs
 import torch
 
 WIDTH = 4096
 """Numbers in a sketch; an inner product of sketches errs by about sqrt(2 / WIDTH) = 2% of the norms' product."""
 BLOCK = 1 << 20
-"""Entries hashed at once, so that the hash of a large residual is never held whole."""
+"""Entries hashed at once, so that the hash of a large tensor is never held whole."""
 
 
-def count_sketch(tensors: Iterable[torch.Tensor], *, seed: int) -> torch.Tensor:
-    """The sketch `[WIDTH]`, float32, of all entries of `tensors` in order; linear in them.
+@attrs.define(eq=False)
+class CountSketch:
+    """Takes a long vector part by part; two vectors that come in parts of the same sizes have comparable sketches.
 
     Every entry goes, with a random sign, to one of the sketch's numbers; sign and place depend on the seed, on the
     entry's position and on the device alone.
     """
-    sketch: torch.Tensor | None = None
-    block = 0
-    for tensor in tensors:
-        if sketch is None:
-            sketch = torch.zeros(WIDTH, device=tensor.device)
-        for values in tensor.detach().flatten().split(BLOCK):
-            generator = torch.Generator(values.device).manual_seed(seed + block)
+
+    seed: int
+    _values: torch.Tensor | None = attrs.field(default=None, init=False)
+    _blocks: int = attrs.field(default=0, init=False)
+
+    @property
+    def values(self) -> torch.Tensor:
+        """The sketch `[WIDTH]`, float32, linear in the vector."""
+        if self._values is None:
+            raise ValueError("nothing was sketched")
+        return self._values
+
+    def add(self, part: torch.Tensor) -> None:
+        """The vector's next entries, in the order of the flattened tensor."""
+        if self._values is None:
+            self._values = torch.zeros(WIDTH, device=part.device)
+        for values in part.detach().flatten().split(BLOCK):
+            generator = torch.Generator(values.device).manual_seed(self.seed + self._blocks)
             hashed = torch.randint(2 * WIDTH, values.shape, generator=generator, device=values.device)
             signs = (hashed & 1).mul(2).sub(1)
-            sketch.index_add_(0, (hashed >> 1).to(sketch.device), values.float() * signs)
-            block += 1
-    if sketch is None:
-        raise ValueError("there is nothing to sketch")
-    return sketch
+            self._values.index_add_(0, hashed >> 1, values.float() * signs)
+            self._blocks += 1

@@ -1,4 +1,4 @@
-"""Checks of GramCache's parameters."""
+"""Checks of GramCache's parameters, and of what is asked of it."""
 
 import math
 from collections.abc import Sequence
@@ -30,13 +30,36 @@ def linear(predictor: Predictor) -> LinearPredictor:
     if not isinstance(predictor, LinearPredictor):
         raise CachekitError(
             f"gramcache plans for predictors that combine residuals with known weights (cachekit.LinearPredictor), "
-            f"and {type(predictor).__name__} does not say its weights; use reuse or taylor"
+            f"and {type(predictor).__name__} does not say its weights; use damped, reuse or taylor"
         )
     return predictor
 
 
+def check_count(count: int, steps: int, predictor: LinearPredictor, *, retained: int, max_gap: int) -> None:
+    """CachekitError where no pattern of `steps` has `count` computed ones, the first `retained` among them."""
+    least = retained + max(0, math.ceil((steps - retained - max_gap) / (max_gap + 1)))
+    if count > steps:
+        raise CachekitError(f"{count} steps can't be computed of {steps}; set computed to less")
+    if count < min(predictor.history, steps):
+        raise CachekitError(
+            f"{count} computed steps are fewer than the {predictor.history} that {type(predictor).__name__} predicts "
+            "from; compute more, or choose a predictor of lower order"
+        )
+    if count < retained:
+        raise CachekitError(
+            f"{count} computed steps are fewer than the first {retained} of {steps}, which retention_ratio has "
+            f"computed in any case; compute at least {least}, or set it to less"
+        )
+    if count < least:
+        gap = math.ceil((steps - count) / (count - retained + 1))
+        raise CachekitError(
+            f"{count} computed steps of {steps}, the first {retained} among them, leave a stretch longer than max_gap "
+            f"{max_gap}; compute at least {least}, or set max_gap to {gap} or more"
+        )
+
+
 def check_gram(instance: object, attribute: "attrs.Attribute[Any]", value: Sequence[Any]) -> None:
-    """A symmetric positive definite matrix, as inner products of residuals that differ are."""
+    """A symmetric positive definite matrix, as inner products of outputs that differ are."""
     advice = "; calibrate again with `cachekit calibrate gramcache`"
     size = len(value)
     if size < 2 or not all(isinstance(row, Sequence) and len(row) == size for row in value):
@@ -48,13 +71,27 @@ def check_gram(instance: object, attribute: "attrs.Attribute[Any]", value: Seque
     if np.abs(gram - gram.T).max() > ROUNDING * largest:
         raise ValueError(f"gram is damaged: it is not symmetric{advice}")
     if np.diag(gram).min() <= 0:
-        raise ValueError(f"gram is singular: the residual of step {np.diag(gram).argmin()} is zero{advice}")
+        raise ValueError(f"gram is singular: the output of step {np.diag(gram).argmin()} is zero{advice}")
     eigenvalues = np.linalg.eigvalsh(gram)
     if eigenvalues[0] < -ROUNDING * largest:
         raise ValueError(f"gram is damaged: it has negative eigenvalues, so it is no matrix of inner products{advice}")
     if (eigenvalues > size * np.finfo(np.float64).eps * eigenvalues[-1]).sum() < min(size, 3):
         raise ValueError(
-            f"gram is singular: all residuals lie on one line or plane, so every pattern looks right{advice}"
+            f"gram is singular: all outputs lie on one line or plane, so every pattern looks right{advice}"
+        )
+
+
+def check_scales(instance: Any, attribute: "attrs.Attribute[Any]", value: Sequence[Any]) -> None:
+    """One a row of the Gram matrix, each a length."""
+    if not all(isinstance(entry, (int, float)) and math.isfinite(entry) and entry > 0 for entry in value):
+        raise ValueError("scales must be finite numbers above 0; calibrate again with `cachekit calibrate gramcache`")
+    check_one_a_step(instance, attribute, value)
+
+
+def check_one_a_step(instance: Any, attribute: "attrs.Attribute[Any]", value: Sequence[Any]) -> None:
+    if instance.gram is not None and len(value) != len(instance.gram):
+        raise ValueError(
+            f"{attribute.name} has {len(value)} entries for the {len(instance.gram)} steps of gram; give one each"
         )
 
 
@@ -62,10 +99,7 @@ def check_timesteps(instance: Any, attribute: "attrs.Attribute[Any]", value: Seq
     """One a row of the Gram matrix, finite, all falling or all rising."""
     if not all(isinstance(entry, (int, float)) and math.isfinite(entry) for entry in value):
         raise ValueError("timesteps must be finite numbers")
-    if instance.gram is not None and len(value) != len(instance.gram):
-        raise ValueError(
-            f"timesteps has {len(value)} entries for the {len(instance.gram)} steps of gram; give one each"
-        )
+    check_one_a_step(instance, attribute, value)
     differences = np.diff(value)
     if not ((differences < 0).all() or (differences > 0).all()):
         raise ValueError("timesteps must fall, or rise, from each step to the next")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cachekit_gramcache import GramCache
-from cachekit_gramcache.schedule import gram_at, step_sizes, timesteps_of
+from cachekit_gramcache.schedule import noise_levels, step_sizes, timesteps_of
 
 import cachekit
 from cachekit.predictors import Taylor
@@ -17,23 +17,29 @@ def test_step_sizes_are_differences_of_timesteps_and_add_up_to_one():
     assert step_sizes([0.0, 0.2, 0.6]) == pytest.approx([0.2, 0.4, 0.4])
 
 
-def test_the_calibrated_timesteps_leave_the_gram_as_it_is(residuals):
-    rows = residuals(4)
-    gram = rows @ rows.T
-    assert (gram_at(EVEN, gram, EVEN) == gram).all()
+def test_noise_levels_are_the_share_of_the_way_that_is_left():
+    assert noise_levels(EVEN) == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert noise_levels([0.0, 0.2, 0.6]) == pytest.approx([1, 0.8, 0.4])
 
 
-def test_other_timesteps_get_the_gram_of_residuals_interpolated_linearly(residuals):
-    rows = residuals(4)
-    between = np.stack([rows[0], 0.4 * rows[0] + 0.6 * rows[1], rows[2], 0.5 * rows[2] + 0.5 * rows[3], rows[3]])
-    interpolated = gram_at([1000.0, 850.0, 500.0, 375.0, 100.0], rows @ rows.T, EVEN)
-    np.testing.assert_allclose(interpolated, between @ between.T)
+def test_the_calibrated_timesteps_leave_the_outputs_as_they_are(outputs):
+    seen = outputs(4)
+    assert seen.at(EVEN, EVEN) is seen
 
 
-def test_rising_timesteps_interpolate_too(residuals):
-    rows = residuals(3)
-    middle = (rows[0] + rows[1]) / 2
-    assert gram_at([0.1], rows @ rows.T, [0.0, 0.2, 0.6])[0, 0] == pytest.approx(middle @ middle)
+def test_other_timesteps_get_outputs_interpolated_linearly(rows, outputs):
+    r = rows(4)
+    between = np.stack([r[0], 0.4 * r[0] + 0.6 * r[1], r[2], 0.5 * r[2] + 0.5 * r[3], r[3]])
+    seen = outputs(4)
+    interpolated = seen.at([1000.0, 850.0, 500.0, 375.0, 100.0], EVEN)
+    np.testing.assert_allclose(interpolated.gram, between @ between.T)
+    s = seen.scales
+    assert interpolated.scales == pytest.approx([s[0], 0.4 * s[0] + 0.6 * s[1], s[2], (s[2] + s[3]) / 2, s[3]])
+
+
+def test_rising_timesteps_interpolate_too(rows, outputs):
+    middle = (rows(3)[0] + rows(3)[1]) / 2
+    assert outputs(3).at([0.1], [0.0, 0.2, 0.6]).gram[0, 0] == pytest.approx(middle @ middle)
 
 
 def test_where_timesteps_are_unknown_the_calibrated_schedule_is_stretched():

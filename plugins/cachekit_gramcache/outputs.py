@@ -1,0 +1,58 @@
+"""What calibration knows of the body's outputs: how long they are, and the angles between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+SMALLEST_TOTAL = 1e-3
+"""Share of a step's scale below which residuals cancel: what is predicted then has no direction to speak of."""
+
+
+@attrs.frozen(eq=False)
+class Outputs:
+    """The outputs o_t of the body over a run, as the final layer's normalisation leaves them: y_t = o_t / s_t."""
+
+    gram: Array
+    """G[s, t] = <y_s, y_t>, `[N, N]`."""
+    scales: Array
+    """s_t, the standard deviation within a token, `[N]`."""
+
+    def at(self, timesteps: Sequence[float], calibrated: Sequence[float]) -> Outputs:
+        """Those of a run at other timesteps: W G Wᵀ and W s, with W interpolating linearly in timestep."""
+        if tuple(timesteps) == tuple(calibrated):
+            return self
+        order = np.argsort(calibrated)
+        units = np.eye(len(calibrated))
+        weights = np.stack([np.interp(timesteps, np.array(calibrated)[order], unit[order]) for unit in units], axis=1)
+        return Outputs(weights @ self.gram @ weights.T, weights @ self.scales)
+
+    def weights(self, kept: Sequence[int], residual_weights: Sequence[float]) -> Array:
+        """Of a residual Σ_j a_j r_j, the weights b_j of the output Σ_j b_j y_j: b_j = a_j s_j / Σ_k a_k s_k.
+
+        The normalisation takes away the length of what is predicted, and the body's input is small beside its output.
+        """
+        scaled = np.array(residual_weights) * self.scales[list(kept)]
+        weights: Array = scaled / max(scaled.sum(), SMALLEST_TOTAL * self.scales[kept[-1]])
+        return weights
+
+    def slope(self, older: int, newer: int, step: int) -> float:
+        """The slope that leaves the least of ‖y_step - Σ_j b_j y_j‖, as a share of the line's through both residuals.
+
+        With q = <y_step - y_b, y_b - y_a> / ‖y_b - y_a‖² the best weights are b_a = -q, b_b = 1 + q.
+        """
+        drift, ahead = np.zeros((2, len(self.scales)))
+        drift[newer], drift[older] = 1, -1
+        ahead[step] += 1
+        ahead[newer] -= 1
+        turned = drift @ self.gram @ drift
+        share = float(ahead @ self.gram @ drift / turned) if turned > 0 else 0.0
+        a, b = self.scales[older], self.scales[newer]
+        longer = a + share * (a - b)
+        return share * b / longer * (newer - older) / (step - newer) if longer > 0 else 0.0
