@@ -25,6 +25,7 @@ class Setting:
     predictor: str | None
     """With its fields, `taylor:order=1`; None for the uncached model."""
     params: dict[str, Any]
+    """As `as_record` has them: a measured matrix by its digest."""
     steps: int
     guidance_scale: float
     device: str
@@ -102,8 +103,9 @@ class Manifest:
             for field in attrs.fields(Setting):
                 ours, theirs = getattr(setting, field.name), getattr(entry.setting, field.name)
                 if ours != theirs:
+                    name, ours, theirs = difference(field.name, ours, theirs)
                     raise CachekitError(
-                        f"the folder {str(self.folder)!r} was made with {field.name} {theirs!r}, not {ours!r}; "
+                        f"the folder {str(self.folder)!r} was made with {name} {theirs!r}, not {ours!r}; "
                         "choose another --out, or --overwrite to make them anew"
                     )
 
@@ -126,6 +128,13 @@ class Manifest:
             (self.folder / entry.file).unlink(missing_ok=True)
         (self.folder / NAME).unlink(missing_ok=True)
         self.entries = {}
+
+
+def difference(name: str, ours: Any, theirs: Any) -> tuple[str, Any, Any]:
+    """A setting's name and both values; of two mappings with the same keys, those of the first entry that differs."""
+    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
+        return next((f"{name} {key}", ours[key], theirs[key]) for key in ours if ours[key] != theirs[key])
+    return name, ours, theirs
 
 
 def sha256(path: Path) -> str:

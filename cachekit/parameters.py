@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import json
 import math
@@ -18,6 +19,9 @@ import attrs
 from cachekit.errors import CachekitError, unknown
 
 T = TypeVar("T")
+
+LONGEST = 4000
+"""Characters of JSON up to which a record spells a value out: a list for each step does, a matrix does not."""
 
 
 @attrs.frozen
@@ -62,6 +66,18 @@ def as_json(values: Mapping[str, object]) -> dict[str, Any]:
     """Parameter values as JSON holds them: lists for tuples."""
     content: dict[str, Any] = json.loads(json.dumps(values))
     return content
+
+
+def as_record(values: Mapping[str, object]) -> dict[str, Any]:
+    """Parameter values as a record of what was made holds them: as JSON, one longer than `LONGEST` by its digest."""
+    return {
+        key: value if len(json.dumps(value)) <= LONGEST else digest(value) for key, value in as_json(values).items()
+    }
+
+
+def digest(value: object) -> str:
+    """`sha256:` and the first 16 digits of a JSON value's hash."""
+    return f"sha256:{hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]}"
 
 
 def build(kind: type[T], name: str, values: Mapping[str, object]) -> T:

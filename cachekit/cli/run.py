@@ -74,7 +74,7 @@ def run(
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
     from cachekit.generation import generate_folder, make_requests, prepare_folder
-    from cachekit.parameters import as_json, parse_settings
+    from cachekit.parameters import as_record, parse_settings
     from cachekit.plugins import get_plugins
     from cachekit.prompts import collect_prompts
 
@@ -96,7 +96,7 @@ def run(
         ),
         strategy=strategy.partition(":")[0],
         predictor=cache.predictor_spec(plugins) if cache else None,
-        params=as_json(cache.params) if cache else {},
+        params=as_record(cache.params) if cache else {},
     )
     manifest = prepare_folder(out, setting, overwrite=overwrite)
     pipeline = load_pipeline(model, texts, device=setting.device, dtype=setting.dtype)

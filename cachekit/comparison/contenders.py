@@ -12,7 +12,7 @@ import attrs
 from cachekit.comparison.grid import Choice
 from cachekit.generation import Cache
 from cachekit.manifest import Setting
-from cachekit.parameters import as_json
+from cachekit.parameters import as_record
 from cachekit.plugins import PluginManager
 from cachekit.strategy import Run, checked_plan
 
@@ -68,7 +68,7 @@ class Field:
             self.base,
             strategy=strategy.name,
             predictor=cache.predictor_spec(self.plugins),
-            params=as_json(cache.params),
+            params=as_record(cache.params),
         )
         return Contender(kind, " ".join(words), strategy.name, named, strategy.settings, setting, cache)
 

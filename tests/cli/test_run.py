@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import signal
 import time
 
@@ -133,8 +134,20 @@ def test_a_folder_of_other_settings_is_refused_and_kept(cachekit_command, tmp_pa
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     result = cachekit_command("run", *quick, "--set", "K=2", "--out", tmp_path)
     assert result.status == 2
-    assert "was made with params" in result.err
+    assert "was made with params K 3, not 2" in result.err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_measured_matrix_is_recorded_by_its_digest(cachekit_command, tmp_path, quick):
+    options = ["run", "--strategy", "gramcache", *quick, "--out", tmp_path]
+    assert cachekit_command(*options, "--set", "computed=3").status == 0
+    params = manifest(tmp_path)[0]["params"]
+    assert re.fullmatch(r"sha256:[0-9a-f]{16}", params["gram"])
+    assert len(params["scales"]) == len(params["timesteps"]) == 30
+    assert cachekit_command(*options, "--set", "computed=3").status == 0
+    refused = cachekit_command(*options, "--set", "computed=4")
+    assert "was made with params computed 3, not 4" in refused.err
+    assert len(refused.err) < 400
 
 
 def test_overwrite_makes_the_folder_anew_and_leaves_strangers_alone(cachekit_command, tmp_path, quick):
