@@ -7,27 +7,26 @@ import shlex
 import click
 from click.core import ParameterSource
 
+GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
+
 
 def command_line(context: click.Context) -> str:
-    """The command with every argument and option that the user gave, in the order in which the command declares them.
+    """The command with every argument and option that was given, in the order in which the command declares them.
 
-    Where the result goes (`--json`) does not belong to how it was made.
+    What a `--config` file says is spelt out, since the file may change. Where the result goes (`--json`) does not
+    belong to how it was made.
     """
     words = ["cachekit", context.info_name or ""]
     for parameter in context.command.params:
         name = parameter.name or ""
-        if (
-            name == "json_file"
-            or name not in context.params
-            or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE
-        ):
+        if name == "json_file" or name not in context.params or context.get_parameter_source(name) not in GIVEN:
             continue
         value = context.params.get(name)
         values = value if isinstance(value, (tuple, list)) else [value]
         if isinstance(parameter, click.Argument):
             words += map(str, values)
         elif isinstance(parameter, click.Option) and parameter.is_flag:
-            words.append(parameter.opts[0])
+            words += [parameter.opts[0]] if value else []
         else:
             words += [word for each in values for word in (parameter.opts[0], str(each))]
     return shlex.join(words)

@@ -251,6 +251,9 @@ def test_a_config_file_says_the_same_as_the_command_line(
     assert {label: row["quality"] for label, row in here.items()} == {
         label: row["quality"] for label, row in there.items()
     }
+    command = json.loads((tmp_path / "from-file" / "results.json").read_text())["command"]
+    for words in ("--steps 8", "--metrics psnr,ssim", "--predictor reuse --predictor taylor", "--strategy fixed:"):
+        assert words in command
     cachekit("compare", "--config", config, "--report", tmp_path / "other", "--strategy", "uniform:computed=5")
     assert {row["strategy"] for row in rows(tmp_path / "other").values()} == {"none", "uniform"}
 
