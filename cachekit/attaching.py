@@ -85,6 +85,11 @@ def resolve_strategy(
     build(kind, name, params)
     strategy = build(kind, name, {**measured, **params})
     missing = missing_measurements(strategy)
+    if missing and profile is not None:
+        raise CachekitError(
+            f"the profile given for {name} has no {' and no '.join(missing)}, as this version's have; "
+            f"measure it anew with `cachekit calibrate {name}`"
+        )
     if missing:
         raise CachekitError(
             f"{name} needs {' and '.join(missing)}, and no profile of it fits this {transformer}; "

@@ -13,6 +13,8 @@ import attrs
 from cachekit.errors import CachekitError
 
 NAME = "manifest.jsonl"
+MISSING = object()
+"""In place of a value that a mapping does not have."""
 
 
 @attrs.frozen
@@ -103,9 +105,8 @@ class Manifest:
             for field in attrs.fields(Setting):
                 ours, theirs = getattr(setting, field.name), getattr(entry.setting, field.name)
                 if ours != theirs:
-                    name, ours, theirs = difference(field.name, ours, theirs)
                     raise CachekitError(
-                        f"the folder {str(self.folder)!r} was made with {name} {theirs!r}, not {ours!r}; "
+                        f"the folder {str(self.folder)!r} was made with {difference(field.name, ours, theirs)}; "
                         "choose another --out, or --overwrite to make them anew"
                     )
 
@@ -130,11 +131,17 @@ class Manifest:
         self.entries = {}
 
 
-def difference(name: str, ours: Any, theirs: Any) -> tuple[str, Any, Any]:
-    """A setting's name and both values; of two mappings with the same keys, those of the first entry that differs."""
-    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
-        return next((f"{name} {key}", ours[key], theirs[key]) for key in ours if ours[key] != theirs[key])
-    return name, ours, theirs
+def difference(name: str, ours: Any, theirs: Any) -> str:
+    """`name theirs, not ours`; of two mappings the first entry that differs, and long values cut."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        key = next(key for key in {**theirs, **ours} if ours.get(key, MISSING) != theirs.get(key, MISSING))
+        name, ours, theirs = f"{name} {key}", ours.get(key, MISSING), theirs.get(key, MISSING)
+    return f"{name} {shown(theirs)}, not {shown(ours)}"
+
+
+def shown(value: Any) -> str:
+    text = "unset" if value is MISSING else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def sha256(path: Path) -> str:

@@ -15,7 +15,7 @@ import attrs
 from cachekit.errors import CachekitError
 from cachekit.interception import Arguments, Forward, Interception, KeywordArguments
 from cachekit.residuals import add, clone, held_bytes, layout, streams, subtract
-from cachekit.strategy import COMPUTED, SKIPPED, Run, Step, Strategy, checked_plan
+from cachekit.strategy import COMPUTED, SKIPPED, Run, Step, Strategy, checked_plan, checked_predictor
 from cachekit.trace import Trace, trace_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Session:
     _last_timestep: float | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._prepare()
+        self._prepare(self.steps, self.timesteps)
         blocks = self.adapter.blocks(self.transformer)
         self._last_position = len(blocks) - 1
         self._interception = Interception.install(self.transformer, blocks, self)
@@ -144,14 +144,12 @@ class Session:
         `timesteps`, one a step, serve strategies that plan by them; other `steps` drop the ones given before.
         Raises CachekitError where the strategy has no plan for them.
         """
-        if steps is not None and steps != self.steps:
-            self.steps = check_count("steps", steps)
-            self.timesteps = None
-        if timesteps is not None:
-            if len(timesteps) != self.steps:
-                raise CachekitError(f"{len(timesteps)} timesteps were given for {self.steps} steps; give one a step")
-            self.timesteps = tuple(timesteps)
-        self._prepare()
+        count = self.steps if steps is None else check_count("steps", steps)
+        if timesteps is None:
+            timesteps = self.timesteps if count == self.steps else None
+        elif len(timesteps) != count:
+            raise CachekitError(f"{len(timesteps)} timesteps were given for {count} steps; give one a step")
+        self._prepare(count, timesteps)
         self._forget_run()
 
     def begin_forward(self, signature: inspect.Signature, args: Arguments, kwargs: KeywordArguments) -> None:
@@ -220,11 +218,13 @@ class Session:
             self.traces.append(self.trace)
             self._forget_run(in_forward=self._in_forward)
 
-    def _prepare(self) -> None:
-        """Settle all that depends on the schedule alone."""
-        runs = [Run(self.steps, self.predictor, self.timesteps, branch) for branch in range(self.calls_per_step)]
-        self._plans = [checked_plan(self.strategy, run) for run in runs]
-        self._predictors = [self.strategy.fit_predictor(run) for run in runs]
+    def _prepare(self, steps: int, timesteps: tuple[float, ...] | None) -> None:
+        """Settle all that depends on the schedule alone; where the strategy refuses it, everything stays as it was."""
+        timesteps = None if timesteps is None else tuple(timesteps)
+        runs = [Run(steps, self.predictor, timesteps, branch) for branch in range(self.calls_per_step)]
+        plans = [checked_plan(self.strategy, run) for run in runs]
+        predictors = [checked_predictor(self.strategy, run) for run in runs]
+        self.steps, self.timesteps, self._plans, self._predictors = steps, timesteps, plans, predictors
 
     def _fresh_branch(self, number: int, decisions: str = "") -> Branch:
         strategy, predictor = copy.deepcopy(self.strategy), copy.deepcopy(self._predictors[number])

@@ -121,6 +121,16 @@ def checked_plan(strategy: Strategy, run: Run) -> str | None:
     return COMPUTED + plan[1:]
 
 
+def checked_predictor(strategy: Strategy, run: Run) -> Predictor:
+    """The predictor that the strategy fits to this run; refused where it is none."""
+    from cachekit.predictors import Predictor
+
+    predictor = strategy.fit_predictor(run)
+    if not isinstance(predictor, Predictor):
+        raise CachekitError(f"fit_predictor of {type(strategy).__name__} must return a Predictor, not {predictor!r}")
+    return predictor
+
+
 def measured(help: str) -> dict[str, object]:
     """Metadata of a field that a profile fills, such as MagCache's ratios: `attach` refuses to go without it."""
     return {"help": help, "measured": True}

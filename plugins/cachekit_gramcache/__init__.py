@@ -23,6 +23,7 @@ import numpy as np
 from attrs import validators
 
 import cachekit
+from cachekit.parameters import parameter_values
 from cachekit.predictors import Damped
 from cachekit_gramcache.outputs import Array, Outputs
 from cachekit_gramcache.planning import Plans, plan_all
@@ -35,6 +36,7 @@ from cachekit_gramcache.validation import (
     check_timesteps,
     finite,
     linear,
+    plain,
     whole,
 )
 
@@ -72,31 +74,36 @@ class GramCache(cachekit.Strategy):
     )
     gram: Sequence[Sequence[float]] | None = attrs.field(
         default=None,
+        converter=plain,
         validator=validators.optional(check_gram),
         metadata=cachekit.measured("inner products of the normalised outputs of all pairs of steps, summed over runs"),
     )
     scales: Sequence[float] | None = attrs.field(
         default=None,
+        converter=plain,
         validator=validators.optional(check_scales),
         metadata=cachekit.measured("the outputs' standard deviation at each step, before they are normalised"),
     )
     timesteps: Sequence[float] | None = attrs.field(
         default=None,
+        converter=plain,
         validator=validators.optional(check_timesteps),
         metadata=cachekit.measured("the timestep of each step of the runs measured"),
     )
-    _planned: tuple[cachekit.Run, str] | None = attrs.field(default=None, init=False, repr=False, eq=False)
-    """The last plan, since every video of a series asks for the same."""
+    _planned: tuple[object, str] | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    """The last plan and all that it depended on, since every video of a series asks for the same."""
 
     def plan(self, run: cachekit.Run) -> str:
-        if self._planned is None or not alike(self._planned[0], run):
+        predictor = linear(run.predictor)
+        asked = (run.steps, run.timesteps, type(predictor), parameter_values(predictor), parameter_values(self))
+        if self._planned is None or self._planned[0] != asked:
             count, retained = self.count(run), self.retained(run)
-            check_count(count, run.steps, linear(run.predictor), retained=retained, max_gap=self.max_gap)
-            self._planned = (run, self.plans(run).pattern(count))
+            check_count(count, run.steps, predictor, retained=retained, max_gap=self.max_gap)
+            self._planned = (asked, self.plans(run).pattern(count))
         return self._planned[1]
 
     def fit_predictor(self, run: cachekit.Run) -> cachekit.Predictor:
-        if not isinstance(run.predictor, Damped):
+        if type(run.predictor) is not Damped:
             return run.predictor
         return FittedSlopes(run.predictor.slope, pull=self.pull, outputs=self.outputs(run))
 
@@ -122,8 +129,8 @@ class GramCache(cachekit.Strategy):
         """`gram`, `scales` and `timesteps`; CachekitError where one is missing."""
         if self.gram is None or self.scales is None or self.timesteps is None:
             raise cachekit.CachekitError(
-                "gramcache needs gram, scales and timesteps, measured on this model: make a profile with "
-                "`cachekit calibrate gramcache` and give it as profile="
+                "GramCache needs gram, scales and timesteps, measured on this model: measure a profile with "
+                "`cachekit calibrate gramcache` and attach by name with profile=, or give its values here"
             )
         return self.gram, self.scales, self.timesteps
 
@@ -132,8 +139,11 @@ class GramCache(cachekit.Strategy):
         return max(1, int(run.steps * self.retention_ratio))
 
     def count(self, run: cachekit.Run) -> int:
-        """How many steps to compute."""
-        return self.computed if self.computed is not None else math.floor(run.steps / self.speedup + 1e-9)
+        """How many steps to compute; a short run as many as the predictor needs."""
+        if self.computed is not None:
+            return self.computed
+        needed = min(linear(run.predictor).history, run.steps)
+        return max(math.floor(run.steps / self.speedup + 1e-9), needed)
 
     def outlook(self, run: cachekit.Run) -> cachekit.Outlook:
         plans, gram, sizes = self.plans(run), self.outputs(run).gram, self.sizes(run)
@@ -153,11 +163,6 @@ class GramCache(cachekit.Strategy):
         from cachekit_gramcache.calibrator import GramCalibrator
 
         return GramCalibrator(conditions)
-
-
-def alike(run: cachekit.Run, other: cachekit.Run) -> bool:
-    """Whether two runs have the same plan."""
-    return (run.steps, run.timesteps) == (other.steps, other.timesteps) and run.predictor is other.predictor
 
 
 @cachekit.hookimpl

@@ -51,6 +51,8 @@ class GramCalibrator(Calibrator):
     """Of each branch, the steps of the run in progress."""
 
     def __attrs_post_init__(self) -> None:
+        if self.conditions.steps < 2:
+            raise cachekit.CachekitError("GramCache is calibrated on runs of at least 2 steps; set more")
         self._gram = np.zeros((self.conditions.steps, self.conditions.steps))
         self._variances = np.zeros(self.conditions.steps)
 
@@ -104,8 +106,8 @@ class GramCalibrator(Calibrator):
         self._runs += int(evidence["runs"])
 
     def values(self) -> dict[str, Any]:
-        if self.conditions.steps < 2 or self._runs == 0:
-            raise cachekit.CachekitError("GramCache is calibrated on whole runs of at least 2 steps; none was seen")
+        if self._runs == 0:
+            raise cachekit.CachekitError("GramCache is calibrated on whole runs; none was seen")
         scales = np.sqrt(self._variances / self._runs)
         return {"gram": self._gram.tolist(), "scales": scales.tolist(), "timesteps": list(self.conditions.timesteps)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -25,18 +26,27 @@ class Outputs:
     """s_t, the standard deviation within a token, `[N]`."""
 
     def at(self, timesteps: Sequence[float], calibrated: Sequence[float]) -> Outputs:
-        """Those of a run at other timesteps: W G Wᵀ and W s, with W interpolating linearly in timestep."""
+        """Those of a run at other timesteps: W G Wᵀ and W s, with W linear in timestep between the calibrated ones.
+
+        Beyond the last one W goes on along the last two.
+        """
         if tuple(timesteps) == tuple(calibrated):
             return self
-        order = np.argsort(calibrated)
-        units = np.eye(len(calibrated))
-        weights = np.stack([np.interp(timesteps, np.array(calibrated)[order], unit[order]) for unit in units], axis=1)
-        return Outputs(weights @ self.gram @ weights.T, weights @ self.scales)
+        known, wanted = (np.array(values, dtype=np.float64) for values in (calibrated, timesteps))
+        rising = np.sign(known[-1] - known[0])
+        before = np.searchsorted(rising * known, rising * wanted, side="right").clip(1, len(known) - 1) - 1
+        share = (wanted - known[before]) / (known[before + 1] - known[before])
+        weights = np.zeros((len(wanted), len(known)))
+        rows = np.arange(len(wanted))
+        weights[rows, before], weights[rows, before + 1] = 1 - share, share
+        scales = (weights @ self.scales).clip(min=self.scales.min() / 10)
+        return Outputs(weights @ self.gram @ weights.T, scales)
 
     def weights(self, kept: Sequence[int], residual_weights: Sequence[float]) -> Array:
         """Of a residual Σ_j a_j r_j, the weights b_j of the output Σ_j b_j y_j: b_j = a_j s_j / Σ_k a_k s_k.
 
-        The normalisation takes away the length of what is predicted, and the body's input is small beside its output.
+        The normalisation takes away the length of what is predicted; the body's input, which is known at each step, is
+        taken to follow the same line as the residuals.
         """
         scaled = np.array(residual_weights) * self.scales[list(kept)]
         weights: Array = scaled / max(scaled.sum(), SMALLEST_TOTAL * self.scales[kept[-1]])
@@ -45,7 +55,8 @@ class Outputs:
     def slope(self, older: int, newer: int, step: int) -> float:
         """The slope that leaves the least of ‖y_step - Σ_j b_j y_j‖, as a share of the line's through both residuals.
 
-        With q = <y_step - y_b, y_b - y_a> / ‖y_b - y_a‖² the best weights are b_a = -q, b_b = 1 + q.
+        With q = <y_step - y_b, y_b - y_a> / ‖y_b - y_a‖² the best weights are b_a = -q, b_b = 1 + q. Infinite where the
+        scales grow so much that no slope reaches them.
         """
         drift, ahead = np.zeros((2, len(self.scales)))
         drift[newer], drift[older] = 1, -1
@@ -55,4 +66,6 @@ class Outputs:
         share = float(ahead @ self.gram @ drift / turned) if turned > 0 else 0.0
         a, b = self.scales[older], self.scales[newer]
         longer = a + share * (a - b)
-        return share * b / longer * (newer - older) / (step - newer) if longer > 0 else 0.0
+        if longer <= 0:
+            return math.inf if share > 0 else 0.0
+        return share * b / longer * (newer - older) / (step - newer)

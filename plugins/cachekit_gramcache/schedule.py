@@ -11,7 +11,7 @@ from cachekit_gramcache.outputs import Array
 
 def end_of(timesteps: Sequence[float]) -> float:
     """Where the last step leads: to 0 where timesteps fall, as samplers do; else as far as the step before."""
-    falling = len(timesteps) < 2 or timesteps[1] < timesteps[0]
+    falling = len(timesteps) < 2 or timesteps[-1] < timesteps[0]
     return 0.0 if falling else 2 * timesteps[-1] - timesteps[-2]
 
 

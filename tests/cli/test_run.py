@@ -138,6 +138,17 @@ def test_a_folder_of_other_settings_is_refused_and_kept(cachekit_command, tmp_pa
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_folder_of_another_version_is_refused_in_a_line(cachekit_command, tmp_path, quick):
+    cachekit_command("run", *quick, "--out", tmp_path)
+    (line,) = manifest(tmp_path)
+    line["params"] = {"thresh": 0.12, "K": 3, "coherence": [[0.5] * 30] * 30, "ratios": line["params"]["ratios"]}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(line) + "\n")
+    refused = cachekit_command("run", *quick, "--out", tmp_path)
+    assert "was made with params coherence [[0.5, 0.5" in refused.err
+    assert ", not unset; choose another --out" in refused.err
+    assert len(refused.err) < 400
+
+
 def test_a_measured_matrix_is_recorded_by_its_digest(cachekit_command, tmp_path, quick):
     options = ["run", "--strategy", "gramcache", *quick, "--out", tmp_path]
     assert cachekit_command(*options, "--set", "computed=3").status == 0

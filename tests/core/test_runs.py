@@ -1,10 +1,12 @@
 """Runs: their state, their ends, and what may cut them short."""
 
+import attrs
 import pytest
 import torch
 from strategies_for_tests import CountsCalls, EveryOther, Never, Pattern
 
 import cachekit
+from cachekit.predictors import Damped
 
 
 @pytest.fixture
@@ -227,3 +229,52 @@ def test_a_block_that_writes_into_its_input_is_found_out(transformer, call):
         pytest.raises(cachekit.CachekitError, match="clone_hidden"),
     ):
         call()
+
+
+@attrs.define
+class Particular(cachekit.Strategy):
+    """Plans runs of 6 steps and fits predictors for those of up to 7; branch 1 has another slope."""
+
+    def plan(self, run):
+        if run.steps > 7:
+            raise cachekit.CachekitError("too long")
+        return "XX.X.."[: run.steps] + "." * (run.steps - 6)
+
+    def fit_predictor(self, run):
+        if run.steps == 7:
+            raise cachekit.CachekitError("no fit")
+        return Damped(slope=0.25 + 0.5 * run.branch)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"steps": 8}, {"steps": 7}, {"steps": 5, "timesteps": (1.0, 0.5)}, {"timesteps": (1.0,)}, {"steps": 0}]
+)
+def test_a_refused_reset_leaves_the_session_as_it_was(transformer, run, asked):
+    timesteps = (1000.0, 900.0, 800.0, 700.0, 600.0, 500.0)
+    with cachekit.attach(transformer, Particular(), steps=6) as session:
+        session.reset(timesteps=timesteps)
+        before = run(6)
+        with pytest.raises(cachekit.CachekitError):
+            session.reset(**asked)
+        assert (session.steps, session.timesteps) == (6, timesteps)
+        assert same(run(6), before)
+    assert [trace.pattern for trace in session.traces] == ["XX.X..", "XX.X.."]
+
+
+def test_each_branch_goes_with_the_predictor_fitted_to_it(transformer, run):
+    with cachekit.attach(transformer, Particular(), steps=6, calls_per_step=2):
+        both = run(6, calls_per_step=2)
+    for branch, slope in enumerate((0.25, 0.75)):
+        pattern = Pattern("XX.X..")
+        with cachekit.attach(transformer, pattern, steps=6, calls_per_step=2, predictor=Damped(slope=slope)):
+            assert same(run(6, calls_per_step=2)[branch::2], both[branch::2])
+
+
+@pytest.mark.parametrize("answer", [None, "damped", Damped])
+def test_what_is_fitted_must_be_a_predictor(transformer, answer):
+    class Wrong(Particular):
+        def fit_predictor(self, run):
+            return answer
+
+    with pytest.raises(cachekit.CachekitError, match="fit_predictor of Wrong must return a Predictor, not"):
+        cachekit.attach(transformer, Wrong(), steps=6)

@@ -1,6 +1,7 @@
 """What can't work is refused in a sentence."""
 
 import math
+import re
 
 import attrs
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 from cachekit_gramcache import GramCache
 
 import cachekit
+from cachekit.attaching import resolve_strategy
 from cachekit.parameters import build
+from cachekit.plugins import get_plugins
 from cachekit.predictors import Damped, Reuse, Taylor
+from cachekit.profiles import ProfiledModel
 
 GOOD = [[3.0, 2.0, 1.0], [2.0, 3.0, 2.0], [1.0, 2.0, 3.0]]
 
@@ -60,12 +64,13 @@ def test_bad_parameters_each_get_a_sentence(params, sentence):
     ("params", "predictor", "sentence"),
     [
         ({"computed": 31}, Taylor(), "31 steps can't be computed of 30"),
-        ({"computed": 2}, Taylor(order=2), r"2 computed steps are fewer than the 3 that Taylor predicts from"),
-        ({"speedup": 30.0}, Taylor(), r"1 computed steps are fewer than the 2 that Taylor"),
-        ({"computed": 3}, Damped(), r"fewer than the first 4 of 30, which retention_ratio .* at least 7, or set it"),
-        ({"computed": 6}, Taylor(), r"a stretch longer than max_gap 6; compute at least 7, or set max_gap to 8"),
-        ({"computed": 4, "retention_ratio": 0}, Taylor(), r"compute at least 5, or set max_gap to 7"),
-        ({"computed": 5, "max_gap": 3, "retention_ratio": 0}, Reuse(), r"at least 8, or set max_gap to 5"),
+        ({"computed": 2}, Taylor(order=2), r"2 of 30 .* because Taylor predicts from 3; set computed to at least 7"),
+        ({"speedup": 30.0}, Taylor(), r"2 of 30 .* the first 4 are computed in any case \(retention_ratio\)"),
+        ({"computed": 3}, Damped(), r"retention_ratio.*; set computed to at least 7 \(or speedup to at most 4\.28\)"),
+        ({"computed": 6}, Taylor(), r"they leave a stretch longer than max_gap 6; set computed to at least 7"),
+        ({"computed": 4, "retention_ratio": 0}, Taylor(), r"longer than max_gap 6; set computed to at least 5"),
+        ({"computed": 5, "max_gap": 3, "retention_ratio": 0}, Reuse(), r"longer than max_gap 3; .* at least 8"),
+        ({}, Taylor(order=4), r"at most 4 residuals, .* and Taylor keeps 5; use one of lower order"),
         ({}, Opaque(), r"Opaque does not say its weights; use damped, reuse or taylor"),
     ],
 )
@@ -74,15 +79,46 @@ def test_a_count_that_no_pattern_has_is_refused(measured, params, predictor, sen
         GramCache(**params, **measured(30)).plan(cachekit.Run(30, predictor))
 
 
-def test_the_least_count_and_gap_that_the_refusal_names_do_work(measured):
-    run = cachekit.Run(30, Taylor())
-    assert GramCache(computed=7, **measured(30)).plan(run).count("X") == 7
-    assert GramCache(computed=6, max_gap=8, **measured(30)).plan(run).count("X") == 6
-    assert GramCache(computed=4, max_gap=7, retention_ratio=0, **measured(30)).plan(run).count("X") == 4
+@pytest.mark.parametrize("params", [{"computed": 1}, {"computed": 6}, {"speedup": 9.0}, {"computed": 2, "max_gap": 2}])
+@pytest.mark.parametrize("predictor", [Damped(), Reuse(), Taylor(order=3)])
+def test_what_a_refused_count_is_advised_works(measured, params, predictor):
+    run = cachekit.Run(30, predictor)
+    with pytest.raises(cachekit.CachekitError) as refusal:
+        GramCache(**params, **measured(30)).plan(run)
+    least, speedup = re.search(r"at least (\d+) \(or speedup to at most ([\d.]+)\)", str(refusal.value)).groups()
+    rest = {"max_gap": params.get("max_gap", 6), **measured(30)}
+    assert GramCache(computed=int(least), **rest).plan(run).count("X") == int(least)
+    assert GramCache(speedup=float(speedup), **rest).plan(run).count("X") == int(least)
+    with pytest.raises(cachekit.CachekitError, match="too few"):
+        GramCache(computed=int(least) - 1, **rest).plan(run)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("predictor", [Damped(), Reuse(), Taylor(order=3)])
+def test_short_runs_work_with_the_defaults(measured, steps, predictor):
+    assert len(GramCache(**measured(30)).plan(cachekit.Run(steps, predictor))) == steps
+
+
+def test_arrays_are_taken_for_lists(measured):
+    values = {name: np.array(value) for name, value in measured(12).items()}
+    run = cachekit.Run(12, Damped())
+    assert GramCache(**values).plan(run) == GramCache(**measured(12)).plan(run)
+
+
+def test_a_profile_of_an_earlier_version_is_refused_by_what_it_lacks(transformer, measured):
+    values = {name: value for name, value in measured(10).items() if name != "scales"}
+    with pytest.raises(
+        cachekit.CachekitError, match=r"the profile given for gramcache has no scales.* measure it anew"
+    ):
+        resolve_strategy("gramcache", {}, get_plugins(), "STDiT3", {}, steps=10, profile=profile_of(values))
+
+
+def profile_of(values):
+    return cachekit.Profile("gramcache", ProfiledModel("STDiT3", {}), values, steps=10)
 
 
 def test_a_model_without_a_profile_is_told_how_to_calibrate(transformer):
     with pytest.raises(cachekit.CachekitError, match="measure one with `cachekit calibrate gramcache`"):
         cachekit.attach(transformer, "gramcache", steps=10)
-    with pytest.raises(cachekit.CachekitError, match="`cachekit calibrate gramcache`"):
+    with pytest.raises(cachekit.CachekitError, match="`cachekit calibrate gramcache` and attach by name"):
         cachekit.attach(transformer, GramCache(), steps=10)

@@ -29,12 +29,14 @@ def test_the_calibrated_timesteps_leave_the_outputs_as_they_are(outputs):
 
 def test_other_timesteps_get_outputs_interpolated_linearly(rows, outputs):
     r = rows(4)
-    between = np.stack([r[0], 0.4 * r[0] + 0.6 * r[1], r[2], 0.5 * r[2] + 0.5 * r[3], r[3]])
+    between = np.stack([r[0], 0.4 * r[0] + 0.6 * r[1], r[2], 0.5 * r[2] + 0.5 * r[3], 1.6 * r[3] - 0.6 * r[2]])
     seen = outputs(4)
     interpolated = seen.at([1000.0, 850.0, 500.0, 375.0, 100.0], EVEN)
     np.testing.assert_allclose(interpolated.gram, between @ between.T)
     s = seen.scales
-    assert interpolated.scales == pytest.approx([s[0], 0.4 * s[0] + 0.6 * s[1], s[2], (s[2] + s[3]) / 2, s[3]])
+    assert interpolated.scales == pytest.approx(
+        [s[0], 0.4 * s[0] + 0.6 * s[1], s[2], (s[2] + s[3]) / 2, 1.6 * s[3] - 0.6 * s[2]]
+    )
 
 
 def test_rising_timesteps_interpolate_too(rows, outputs):
@@ -55,6 +57,10 @@ def test_a_profile_plans_runs_of_other_step_counts(measured, steps):
 
 
 def test_uneven_timesteps_give_another_plan(measured):
-    strategy = GramCache(**measured(30))
+    strategy, predictor = GramCache(**measured(30)), Taylor()
     shifted = tuple(1000 * 3 * t / (1 + 2 * t) for t in np.linspace(1, 1 / 30, 30))
-    assert strategy.plan(cachekit.Run(30, Taylor(), shifted)) != strategy.plan(cachekit.Run(30, Taylor()))
+    assert strategy.plan(cachekit.Run(30, predictor, shifted)) != strategy.plan(cachekit.Run(30, predictor))
+
+
+def test_repeated_timesteps_that_fall_end_at_zero():
+    assert step_sizes([1000.0, 1000.0, 500.0, 500.0]) == pytest.approx([0, 0.5, 0, 0.5])

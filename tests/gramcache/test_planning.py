@@ -92,6 +92,24 @@ def test_the_plan_follows_the_predictor(measured):
     assert strategy.plan(cachekit.Run(30, Reuse())) != strategy.plan(cachekit.Run(30, Taylor()))
 
 
+def test_the_plan_counts_on_the_slopes_that_the_run_goes_with(measured, outputs):
+    strategy, run = GramCache(computed=9, **measured(30, seed=3)), cachekit.Run(30, Damped())
+    options = {"max_gap": 6, "retained": 4}
+    fitted = plan_all(strategy.outputs(run), strategy.sizes(run), strategy.fit_predictor(run), **options)
+    fixed = plan_all(strategy.outputs(run), strategy.sizes(run), Damped(), **options)
+    assert strategy.plan(run) == fitted.pattern(9) != fixed.pattern(9)
+
+
+def test_a_changed_parameter_makes_another_plan(measured):
+    strategy, run = GramCache(computed=12, **measured(30)), cachekit.Run(30, Damped())
+    before = strategy.plan(run)
+    strategy.computed = 9
+    assert strategy.plan(run).count("X") == 9
+    strategy.computed, strategy.pull = 12, 1000.0
+    run.predictor.slope = 0.0
+    assert strategy.plan(run) != before
+
+
 def test_the_first_steps_are_computed_in_any_case(measured):
     run = cachekit.Run(30, Reuse())
     assert not GramCache(computed=9, retention_ratio=0, **measured(30)).plan(run).startswith("XXX")
@@ -113,6 +131,10 @@ def test_the_outlook_tells_the_error_of_each_count_and_falls_to_nothing(measured
     assert errors[0] > 0
     assert errors[-1] == 0
     assert all(row[-1].count("X") == row[0] for row in outlook.rows)
+    strategy = GramCache(**measured(20))
+    sizes, gram = strategy.sizes(run), strategy.outputs(run).gram
+    share = np.sqrt(strategy.plans(run).costs[7] / (sizes @ gram @ sizes))
+    assert errors[2] == pytest.approx(100 * share, rel=5e-3)
 
 
 def test_a_run_follows_the_plan(transformer, run, measured):

@@ -28,7 +28,7 @@ def test_residuals_that_cancel_predict_nothing_that_a_plan_would_choose():
     assert np.abs(seen.weights([0, 1], [-1.0, 2.0])).max() > 100
 
 
-@pytest.mark.parametrize("lengths", [[1.0, 1.0, 1.0, 1.0], [3.0, 2.0, 1.5, 1.2]])
+@pytest.mark.parametrize("lengths", [[1.0, 1.0, 1.0, 1.0], [3.0, 2.0, 1.5, 1.2], [1.0, 1.1, 1.2, 1.3]])
 def test_the_slope_is_the_one_that_predicts_best(outputs, lengths):
     seen = Outputs(outputs(4).gram, np.array(lengths))
 
@@ -46,6 +46,13 @@ def test_outputs_that_do_not_turn_between_two_steps_have_no_slope():
     assert Outputs(directions(0, 0, 0.3), np.ones(3)).slope(0, 1, 2) == 0.0
 
 
+def test_where_scales_grow_beyond_any_slope_the_whole_line_is_followed():
+    angles, growing = directions(0, 0.1, 0.2), np.array([1.0, 3.0, 3.0])
+    assert FittedSlopes(0.5, pull=0.5, outputs=Outputs(angles, growing)).slope_at(0, 1, 2) == 1.0
+    back = directions(0, 0.1, 0.0)
+    assert FittedSlopes(0.5, pull=0.5, outputs=Outputs(back, growing)).slope_at(0, 1, 2) < 0.5
+
+
 def test_slopes_are_held_to_the_predictors_own_and_between_repeating_and_the_line():
     ahead = Outputs(directions(0, 0.1, 0.4), np.ones(3))
     assert ahead.slope(0, 1, 2) > 2
@@ -57,6 +64,8 @@ def test_slopes_are_held_to_the_predictors_own_and_between_repeating_and_the_lin
     slow = Outputs(directions(0, 0.1, 0.15), np.ones(3))
     measured = slow.slope(0, 1, 2)
     assert FittedSlopes(0.4, pull=1.0, outputs=slow).slope_at(0, 1, 2) == pytest.approx((measured + 0.4) / 2)
+    beyond = (ahead.slope(0, 1, 2) + 20 * 0.4) / 21
+    assert FittedSlopes(0.4, pull=20.0, outputs=ahead).slope_at(0, 1, 2) == pytest.approx(beyond)
 
 
 def test_a_run_goes_with_the_slopes_that_the_plan_counted_on(measured, transformer, run):
@@ -71,7 +80,14 @@ def test_a_run_goes_with_the_slopes_that_the_plan_counted_on(measured, transform
         assert not torch.equal(torch.stack(run(12)), fitted)
 
 
-@pytest.mark.parametrize("predictor", [Reuse(), Taylor(), Taylor(order=2)])
+class Fading(Damped):
+    """A predictor of someone else's."""
+
+    def slope_at(self, older, newer, index):
+        return self.slope / (index - newer)
+
+
+@pytest.mark.parametrize("predictor", [Reuse(), Taylor(), Taylor(order=2), Fading()])
 def test_other_predictors_are_left_as_they_are(measured, predictor):
     assert GramCache(**measured(12)).fit_predictor(cachekit.Run(12, predictor)) is predictor
 
