@@ -40,7 +40,11 @@ def check_range(instance: object, attribute: attrs.Attribute[Any], value: Sequen
 
 
 RANGE_MARGIN = 0.1
-"""Share of the calibrated range by which a change may leave it, at either end, before it counts as extrapolation."""
+"""Share of either end of the calibrated range by which a change may pass it before it counts as extrapolation.
+
+Of the end, not of the range's width: with more steps than calibrated the changes fall below the lower end, which is
+small, and there a polynomial's value soon has nothing to do with the model.
+"""
 
 
 @attrs.define
@@ -84,8 +88,7 @@ class TeaCache(cachekit.Strategy):
         if self.input_range is None:
             return
         low, high = self.input_range
-        margin = RANGE_MARGIN * (high - low)
-        if not low - margin <= input_change <= high + margin:
+        if not low * (1 - RANGE_MARGIN) <= input_change <= high * (1 + RANGE_MARGIN):
             warnings.warn(
                 "TeaCache's polynomial is asked to extrapolate: the input changes between steps by less or more than "
                 f"the {low:.3g} to {high:.3g} that it was fitted on; calibrate with these steps, guidance and sizes",

@@ -1,6 +1,7 @@
 """TeaCache's rule and parameters."""
 
 import math
+import warnings
 
 import attrs
 import pytest
@@ -43,6 +44,18 @@ def test_the_polynomial_is_numpy_s():
 
 def test_relative_change_is_mean_over_mean():
     assert relative_l1(torch.tensor([2.0, 5.0]), torch.tensor([1.0, 4.0])) == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "warned"), [(0.02, True), (0.025, True), (0.028, False), (0.14, False), (0.15, True)]
+)
+def test_changes_a_tenth_beyond_either_end_of_the_calibrated_range_are_warned_of(change, warned):
+    strategy = TeaCache(coefficients=[1.0, 0.0], input_range=[0.03, 0.13])
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        decisions(strategy, [(1 + change) ** i for i in range(4)])
+    assert bool(seen) == warned
+    assert all("asked to extrapolate" in str(warning.message) for warning in seen)
 
 
 def test_a_decision_reads_one_value_a_step(transformer, run):
