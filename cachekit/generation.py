@@ -17,7 +17,7 @@ from cachekit.manifest import Entry, Manifest, Seconds, Setting
 from cachekit.parameters import parameter_values
 from cachekit.plugins import PluginManager, get_plugins
 from cachekit.session import Session
-from cachekit.strategy import COMPUTED
+from cachekit.strategy import COMPUTED, Run, checked_plan
 from cachekit.trace import Trace
 from cachekit.video import remove_partial, video_name, write_video
 
@@ -63,6 +63,14 @@ class Cache:
     def params(self) -> dict[str, object]:
         """The strategy's parameters, the profile's included."""
         return parameter_values(self.strategy)
+
+    def run(self, steps: int, timesteps: tuple[float, ...]) -> Run:
+        """A run of it, as its strategy plans it."""
+        return Run(steps, self.predictor, timesteps)
+
+    def plan(self, steps: int, timesteps: tuple[float, ...]) -> str | None:
+        """The pattern of such a run where it is known ahead; CachekitError where the strategy has no plan for it."""
+        return checked_plan(self.strategy, self.run(steps, timesteps))
 
     def predictor_spec(self, plugins: PluginManager) -> str:
         """The predictor as a command line names it, every field said: `taylor:order=1`."""

@@ -116,7 +116,6 @@ def mini_loops(device: str, rounds: int) -> tuple[Any, str]:
     from cachekit.cli.choices import DEFAULT_MODEL, choose_cache, choose_model
     from cachekit.generation import attach_cache
     from cachekit.plugins import get_plugins
-    from cachekit.strategy import Run, checked_plan
 
     plugins = get_plugins()
     chosen = choose_model(DEFAULT_MODEL, plugins, {})
@@ -127,5 +126,5 @@ def mini_loops(device: str, rounds: int) -> tuple[Any, str]:
     text = pipeline.encode_text(model.example_prompts[0])
     loop = partial(pipeline.denoise, text, seed=0, steps=model.steps, guidance_scale=model.guidance_scale)
     attached = partial(attach_cache, pipeline, cache, model.steps)
-    pattern = checked_plan(cache.strategy, Run(model.steps, cache.predictor, model.timesteps(model.steps))) or ""
+    pattern = cache.plan(model.steps, model.timesteps(model.steps)) or ""
     return loop_timings(pipeline.transformer, loop, attached, rounds), pattern

@@ -14,7 +14,6 @@ from cachekit.manifest import Setting
 from cachekit.model import Model, Pipeline
 from cachekit.parameters import as_json, build, parse_spec, public_fields
 from cachekit.plugins import PluginManager
-from cachekit.strategy import Run, checked_plan
 from cachekit.uncached import NONE
 
 DEFAULT_MODEL = "opensora-mini"
@@ -77,9 +76,9 @@ def choose_cache(
         if predictor is not None:
             raise CachekitError("the strategy 'none' skips nothing, so it takes no --predictor; leave it out")
         return None
-    chosen_predictor = resolve_predictor(predictor, resolved, plugins)
-    checked_plan(resolved, Run(steps, chosen_predictor, model.timesteps(steps)))
-    return Cache(resolved, chosen_predictor)
+    cache = Cache(resolved, resolve_predictor(predictor, resolved, plugins))
+    cache.plan(steps, model.timesteps(steps))
+    return cache
 
 
 def choose_device(device: str) -> str:

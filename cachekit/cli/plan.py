@@ -40,7 +40,7 @@ def plan(
     from cachekit.errors import CachekitError
     from cachekit.parameters import as_json, parse_settings
     from cachekit.plugins import get_plugins
-    from cachekit.strategy import COMPUTED, Run, checked_plan
+    from cachekit.strategy import COMPUTED
     from cachekit.trace import Trace
 
     plugins = get_plugins()
@@ -50,9 +50,9 @@ def plan(
     pattern: str | None = COMPUTED * step_count
     outlook = None
     if cache is not None:
-        run = Run(step_count, cache.predictor, chosen.model.timesteps(step_count))
-        pattern = checked_plan(cache.strategy, run)
-        outlook = cache.strategy.outlook(run)
+        timesteps = chosen.model.timesteps(step_count)
+        pattern = cache.plan(step_count, timesteps)
+        outlook = cache.strategy.outlook(cache.run(step_count, timesteps))
     if pattern is None:
         raise CachekitError(
             f"{strategy} decides while it runs, from what the model computes, so it has no plan; "

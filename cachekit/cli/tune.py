@@ -84,7 +84,6 @@ def tune(
     from cachekit.parameters import parse_settings
     from cachekit.plugins import get_plugins
     from cachekit.prompts import collect_prompts
-    from cachekit.strategy import Run, checked_plan
     from cachekit.tuning.answer import Answer, as_dict, nothing_met, said, write_settings
     from cachekit.tuning.bar import Bar
     from cachekit.tuning.measuring import Gauge
@@ -109,7 +108,7 @@ def tune(
         return choose_cache(choice.name, choice.settings, named, profile, chosen, step_count, plugins)
 
     def plan_of(cache: Cache) -> str | None:
-        return checked_plan(cache.strategy, Run(base.steps, cache.predictor, model.timesteps(base.steps)))
+        return cache.plan(base.steps, model.timesteps(base.steps))
 
     sizes = (model.transformer_class, model.architecture())
     untuned = resolve_strategy(strategy, fixed, plugins, *sizes, steps=base.steps, profile=profile)

@@ -14,7 +14,6 @@ from cachekit.generation import Cache
 from cachekit.manifest import Setting
 from cachekit.parameters import as_record
 from cachekit.plugins import PluginManager
-from cachekit.strategy import Run, checked_plan
 
 Kind = Literal["uncached", "setting", "fewer steps", "equal intervals"]
 ResolveCache = Callable[[Choice, Choice | None, int], Cache | None]
@@ -90,5 +89,5 @@ class Field:
         """How many steps a contender computes, where its plan says so ahead of the run."""
         if contender.cache is None:
             return None
-        plan = checked_plan(contender.cache.strategy, Run(self.base.steps, contender.cache.predictor, self.timesteps))
+        plan = contender.cache.plan(self.base.steps, self.timesteps)
         return None if plan is None else plan.count("X")
