@@ -107,9 +107,6 @@ def tune(
         named = predictor.spec if predictor else None
         return choose_cache(choice.name, choice.settings, named, profile, chosen, step_count, plugins)
 
-    def plan_of(cache: Cache) -> str | None:
-        return cache.plan(base.steps, model.timesteps(base.steps))
-
     sizes = (model.transformer_class, model.architecture())
     untuned = resolve_strategy(strategy, fixed, plugins, *sizes, steps=base.steps, profile=profile)
     for predictor in filling:
@@ -124,7 +121,7 @@ def tune(
     study = open_study(folder, conditions_of(base, choices, profile, space, filling, requests), seed)
     pipeline = load_pipeline(model, [*texts, *unseen], device=base.device, dtype=base.dtype)
     gauge = Gauge(pipeline, requests, base, folder / "uncached")
-    search = Search(strategy, fixed, space, filling, bar, resolve, base.steps, study)
+    search = Search(strategy, fixed, space, filling, bar, resolve, base.steps, model.timesteps(base.steps), study)
     with progress(len(requests) + max(0, trials - len(search.finished()))) as shown:
 
         def on_video(request: Request) -> None:
@@ -132,7 +129,7 @@ def tune(
             shown.finish(f"uncached: {request.name}")
 
         gauge.prepare(on_video)
-        search.run(trials, lambda cache: gauge.measure(cache, shown.step), plan_of, shown)
+        search.run(trials, lambda cache: gauge.measure(cache, shown.step), shown)
     shown_on = console(json_file)
     content: dict[str, Any] = {"command": command_line(context), "bar": str(bar), "trials": len(search.finished())}
     tried = search.tried()

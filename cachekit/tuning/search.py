@@ -50,9 +50,10 @@ class Search:
     bar: Bar
     resolve: Resolve
     steps: int
+    timesteps: tuple[float, ...]
     study: optuna.Study
 
-    def run(self, trials: int, measure: Measure, plan_of: Callable[[Cache], str | None], told: Told) -> None:
+    def run(self, trials: int, measure: Measure, told: Told) -> None:
         """Go on until so many trials there are in all, the ones of earlier runs among them."""
         if not self.study.trials:
             defaults = {dimension.name: dimension.start for dimension in self.space if dimension.start is not None}
@@ -61,7 +62,7 @@ class Search:
             told.start(f"trial {number + 1}")
             trial = self.study.ask()
             strategy, predictor = self._proposed(trial)
-            figures, failure = self._figures(strategy, predictor, measure, plan_of)
+            figures, failure = self._figures(strategy, predictor, measure)
             trial.set_user_attr("strategy", strategy.spec)
             trial.set_user_attr("predictor", predictor.spec)
             trial.set_user_attr("figures", attrs.asdict(figures) if figures else None)
@@ -88,14 +89,12 @@ class Search:
         predictor = trial.suggest_categorical(PREDICTOR, [choice.spec for choice in self.predictors])
         return Choice(self.strategy, {**self.fixed, **values}), Choice(*parse_spec(str(predictor)))
 
-    def _figures(
-        self, strategy: Choice, predictor: Choice, measure: Measure, plan_of: Callable[[Cache], str | None]
-    ) -> tuple[Figures | None, str | None]:
-        """What the setting reaches, or why it can't run; a plan that was run before is not run again."""
+    def _figures(self, strategy: Choice, predictor: Choice, measure: Measure) -> tuple[Figures | None, str | None]:
+        """What the setting reaches, or why it can't run; a plan and predictor that ran before are not run again."""
         try:
             cache = self.resolve(strategy, predictor, self.steps)
             assert cache is not None
-            plan = plan_of(cache)
+            plan = cache.plan(self.steps, self.timesteps)
         except CachekitError as error:
             return None, str(error)
         if plan is None:
@@ -103,12 +102,15 @@ class Search:
         ideal = len(plan) / plan.count(COMPUTED)
         if self.bar.rules_out(ideal):
             return Figures(0.0, 0.0, ideal, None), None
-        known = json.loads(self.study.user_attrs.get(f"{plan} {predictor.spec}", "null"))
+        key = f"{plan} {predictor.spec}"
+        if cache.strategy.fit_predictor(cache.run(self.steps, self.timesteps)) is not cache.predictor:
+            key += f" fitted by {strategy.spec}"
+        known = json.loads(self.study.user_attrs.get(key, "null"))
         if known is not None:
             return Figures(**known), None
         figures, failure = self._measured(measure, cache)
         if figures is not None:
-            self.study.set_user_attr(f"{plan} {predictor.spec}", json.dumps(attrs.asdict(figures)))
+            self.study.set_user_attr(key, json.dumps(attrs.asdict(figures)))
         return figures, failure
 
     def _measured(self, measure: Measure, cache: Cache) -> tuple[Figures | None, str | None]:

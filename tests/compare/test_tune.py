@@ -12,8 +12,13 @@ import pytest
 from tiny_model import CIRCLE, SQUARE, Cachekit
 
 import cachekit as public
+from cachekit.cli.progress import Lines
+from cachekit.comparison.grid import Choice
 from cachekit.errors import CachekitError
+from cachekit.generation import Cache
+from cachekit.predictors import Damped, Reuse
 from cachekit.tuning.bar import Bar, Figures
+from cachekit.tuning.search import Search, open_study
 from cachekit.tuning.space import Dimension, space_of
 
 optuna = pytest.importorskip("optuna", reason="tune needs optuna: pip install 'cachekit-dit[tune]'")
@@ -114,6 +119,43 @@ class Strategy(public.Strategy):
     count: int = 3
     careful: bool = False
     table: list[float] | None = attrs.field(default=None, metadata=public.measured("measured"))
+
+
+@attrs.define
+class Fitting(public.Strategy):
+    """One plan, and a predictor that depends on a parameter."""
+
+    slope: float = 0.5
+
+    def plan(self, run: public.Run) -> str:
+        return "XX.."
+
+    def fit_predictor(self, run: public.Run) -> public.Predictor:
+        return Damped(slope=self.slope) if isinstance(run.predictor, Damped) else run.predictor
+
+
+@pytest.mark.parametrize(("predictor", "times"), [(Damped(), 3), (Reuse(), 1)])
+def test_one_plan_runs_once_for_each_predictor_fitted_to_it(
+    tmp_path: Path, predictor: public.Predictor, times: int
+) -> None:
+    ran: list[float] = []
+
+    def resolve(strategy: Choice, _: Choice | None, steps: int) -> Cache:
+        return Cache(Fitting(float(strategy.settings["slope"])), predictor)
+
+    def measure(cache: Cache) -> Figures:
+        assert isinstance(cache.strategy, Fitting)
+        ran.append(cache.strategy.slope)
+        return Figures(cache.strategy.slope, 0.0, 2.0, 2.0)
+
+    space = [Dimension("slope", options=("0.1", "0.2", "0.3"))]
+    study = open_study(tmp_path, {}, seed=0)
+    timesteps = (1000.0, 750.0, 500.0, 250.0)
+    search = Search("fitting", {}, space, [Choice("p")], Bar(min_psnr=0), resolve, 4, timesteps, study)
+    search.run(24, measure, Lines(24))
+    assert len({tried.strategy.spec for tried in search.tried()}) == 3
+    assert len(ran) == len(set(ran)) == times
+    assert {tried.figures.psnr for tried in search.tried()} == set(ran)
 
 
 def test_parameters_are_searched_around_their_defaults_unless_said_or_set() -> None:
