@@ -25,6 +25,7 @@ from attrs import validators
 import cachekit
 from cachekit.parameters import parameter_values
 from cachekit.predictors import Damped
+from cachekit.validators import finite
 from cachekit_gramcache.outputs import Array, Outputs
 from cachekit_gramcache.planning import Plans, plan_all
 from cachekit_gramcache.schedule import noise_levels, step_sizes, timesteps_of
@@ -34,7 +35,6 @@ from cachekit_gramcache.validation import (
     check_gram,
     check_scales,
     check_timesteps,
-    finite,
     linear,
     plain,
     whole,

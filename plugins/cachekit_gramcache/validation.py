@@ -16,12 +16,6 @@ ROUNDING = 1e-6
 """Asymmetry and negative eigenvalues up to this share of the largest are those of single precision."""
 
 
-def finite(instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
-    """Refuse NaN and infinities, which comparisons alone let through."""
-    if not math.isfinite(value):
-        raise ValueError(f"{attribute.name} must be a finite number, not {value!r}")
-
-
 def whole(instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"{attribute.name} must be a whole number, not {value!r}")

@@ -13,7 +13,8 @@ import attrs
 from attrs import validators
 
 import cachekit
-from cachekit_magcache.validation import check_ratios, finite
+from cachekit.validators import finite
+from cachekit_magcache.validation import check_ratios
 
 
 @attrs.define

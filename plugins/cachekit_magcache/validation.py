@@ -7,12 +7,6 @@ from typing import Any
 import attrs
 
 
-def finite(instance: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
-    """Refuse NaN and infinities, which comparisons alone let through."""
-    if not math.isfinite(value):
-        raise ValueError(f"{attribute.name} must be a finite number, not {value!r}")
-
-
 def check_ratios(instance: object, attribute: "attrs.Attribute[Any]", value: Sequence[Any]) -> None:
     """One list of positive numbers, or such lists of one length, one a branch."""
     lists = list(value) if value and isinstance(value[0], Sequence) else [value]

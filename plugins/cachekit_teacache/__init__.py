@@ -18,6 +18,7 @@ import attrs
 from attrs import validators
 
 import cachekit
+from cachekit.validators import finite
 
 if TYPE_CHECKING:
     import torch
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
 def check_coefficients(instance: object, attribute: attrs.Attribute[Any], value: Sequence[float]) -> None:
     if not value or not all(isinstance(entry, (int, float)) and math.isfinite(entry) for entry in value):
         raise ValueError(f"coefficients must be finite numbers, highest power first, not {value!r}")
-
-
-def check_finite(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not math.isfinite(value):
-        raise ValueError(f"{attribute.name} must be a finite number, not {value!r}")
 
 
 def check_range(instance: object, attribute: attrs.Attribute[Any], value: Sequence[float]) -> None:
@@ -55,7 +51,7 @@ class TeaCache(cachekit.Strategy):
 
     thresh: float = attrs.field(
         default=0.2,
-        validator=[check_finite, validators.ge(0)],
+        validator=[finite, validators.ge(0)],
         metadata={"help": "estimated relative change that may add up before a step is computed"},
     )
     coefficients: Sequence[float] | None = attrs.field(
