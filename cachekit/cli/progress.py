@@ -5,25 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import click
 
-
-class Progress(Protocol):
-    """Who is told how far the work is."""
-
-    def expect(self, pieces: int) -> None:
-        """So many pieces there are in all, after all."""
-
-    def start(self, what: str) -> None:
-        """A piece of work begins."""
-
-    def step(self, done: int, total: int) -> None:
-        """So many of its steps are done."""
-
-    def finish(self, line: str) -> None:
-        """The piece is done; `line` says what came of it."""
+from cachekit.progress import Progress
 
 
 @contextmanager

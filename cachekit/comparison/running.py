@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
 from cachekit.comparison.contenders import Contender
 from cachekit.generation import Outcome, Request, generate, generate_folder, prepare_folder
 from cachekit.manifest import Manifest
+from cachekit.progress import Progress
 from cachekit.strategy import COMPUTED
 
 if TYPE_CHECKING:
@@ -19,22 +20,6 @@ if TYPE_CHECKING:
 
 VIDEOS = "videos"
 WARM_UP_STEPS = 2
-
-
-class Shown(Protocol):
-    """Who is told how far the work is."""
-
-    def expect(self, pieces: int) -> None:
-        """So many pieces there are in all, as far as is known."""
-
-    def start(self, what: str) -> None:
-        """A piece of work begins."""
-
-    def step(self, done: int, total: int) -> None:
-        """So many of its steps are done."""
-
-    def finish(self, line: str) -> None:
-        """The piece is done; `line` says what came of it."""
 
 
 @attrs.define
@@ -45,7 +30,7 @@ class Runner:
     requests: Sequence[Request]
     folder: Path
     """The report's; each contender's videos are in a folder of their own under it."""
-    shown: Shown
+    shown: Progress
     made: dict[str, Contender] = attrs.field(factory=dict, init=False)
     """By folder, in the order in which they joined."""
     outcomes: dict[tuple[str, str], Outcome] = attrs.field(factory=dict, init=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,6 +13,7 @@ from cachekit.comparison.grid import Choice
 from cachekit.errors import CachekitError
 from cachekit.generation import Cache
 from cachekit.parameters import parse_spec
+from cachekit.progress import Progress
 from cachekit.strategy import COMPUTED
 from cachekit.tuning.bar import Bar, Figures
 from cachekit.tuning.space import Dimension
@@ -53,7 +54,7 @@ class Search:
     timesteps: tuple[float, ...]
     study: optuna.Study
 
-    def run(self, trials: int, measure: Measure, told: Told) -> None:
+    def run(self, trials: int, measure: Measure, told: Progress) -> None:
         """Go on until so many trials there are in all, the ones of earlier runs among them."""
         if not self.study.trials:
             defaults = {dimension.name: dimension.start for dimension in self.space if dimension.start is not None}
@@ -118,14 +119,6 @@ class Search:
             return measure(cache), None
         except Exception as error:  # a stranger's strategy may raise anything; the search goes on
             return None, f"{type(error).__name__}: {error}"
-
-
-class Told(Protocol):
-    """Who is told how far the search is."""
-
-    def start(self, what: str) -> None: ...
-
-    def finish(self, line: str) -> None: ...
 
 
 def open_study(folder: Path, conditions: Mapping[str, Any], seed: int) -> optuna.Study:
