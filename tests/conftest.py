@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from stand_ins import OpenSoraLike, VideoSysLike
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
 
@@ -81,3 +82,21 @@ def run(call):
         return outputs
 
     return run
+
+
+class ScalarReads(TorchDispatchMode):
+    """While it is entered, notes every read of a tensor's value: on a GPU each would wait."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "local_scalar_dense" in str(func):
+            self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def scalar_reads():
+    return ScalarReads()
