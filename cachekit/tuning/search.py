@@ -12,6 +12,7 @@ import attrs
 from cachekit.comparison.grid import Choice
 from cachekit.errors import CachekitError
 from cachekit.generation import Cache
+from cachekit.manifest import difference
 from cachekit.parameters import parse_spec
 from cachekit.progress import Progress
 from cachekit.strategy import COMPUTED
@@ -141,7 +142,7 @@ def open_study(folder: Path, conditions: Mapping[str, Any], seed: int) -> optuna
     for name, value in wanted.items():
         if known.get(name) != value:
             raise CachekitError(
-                f"the folder {str(folder)!r} was tuned with {name} {known.get(name)!r}, not {value!r}; "
+                f"the folder {str(folder)!r} was tuned with {difference(name, value, known.get(name))}; "
                 "choose another --folder"
             )
     return study

@@ -111,6 +111,15 @@ def test_a_search_that_can_not_run_is_refused_first(
     assert not (tmp_path / "tune").exists()
 
 
+def test_a_folder_tuned_under_other_conditions_is_refused_in_a_line(tmp_path: Path) -> None:
+    open_study(tmp_path, {"set": {"a": "1", "b": "2"}, "profile": "x" * 9000}, seed=0)
+    with pytest.raises(CachekitError, match="was tuned with set b '2', not '3'; choose another --folder"):
+        open_study(tmp_path, {"set": {"a": "1", "b": "3"}, "profile": "x" * 9000}, seed=0)
+    with pytest.raises(CachekitError, match="was tuned with profile 'xxx") as refusal:
+        open_study(tmp_path, {"set": {"a": "1", "b": "2"}, "profile": "y" * 9000}, seed=0)
+    assert len(str(refusal.value)) < 400
+
+
 @attrs.define
 class Strategy(public.Strategy):
     """A stranger's."""
