@@ -38,10 +38,10 @@ def bench(rounds: int, loops: int, threads: int | None, device: str, json_file: 
     import torch
     from rich.table import Table
 
-    from cachekit.benchmark import held_by, loop_ratio, step_timings
+    from cachekit.attaching.benchmark import held_by, loop_ratio, step_timings
     from cachekit.cli.choices import choose_device
     from cachekit.cli.report import console, write_json
-    from cachekit.plugins import get_plugins
+    from cachekit.registry.plugins import get_plugins
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -112,10 +112,10 @@ def random_stdit3(device: str) -> tuple[STDiT3, Callable[[], object]]:
 
 def mini_loops(device: str, rounds: int) -> tuple[Any, str]:
     """Timings of opensora-mini's denoising loop, and the pattern that MagCache ran."""
-    from cachekit.benchmark import loop_timings
+    from cachekit.attaching.benchmark import loop_timings
     from cachekit.cli.choices import DEFAULT_MODEL, choose_cache, choose_model
-    from cachekit.generation import attach_cache
-    from cachekit.plugins import get_plugins
+    from cachekit.generation.generate import attach_cache
+    from cachekit.registry.plugins import get_plugins
 
     plugins = get_plugins()
     chosen = choose_model(DEFAULT_MODEL, plugins, {})

@@ -23,8 +23,8 @@ from cachekit.cli.options import (
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
-    from cachekit.calibration import Calibrator
-    from cachekit.profiles import Profile
+    from cachekit.interface.calibrator import Calibrator
+    from cachekit.profiles.profile import Profile
 
 
 @click.command()
@@ -51,7 +51,7 @@ def calibrate(
 
     Without prompts, the model's calibration prompts are run.
     """
-    from cachekit.calibration import calibrator_for
+    from cachekit.calibration.calibrate import calibrator_for
 
     check_writable(out)
     command = command_line(context)
@@ -70,8 +70,8 @@ def calibrate(
 
 def merged(files: tuple[str, ...], command: str) -> Profile:
     """The profile of all that these files' runs showed."""
-    from cachekit.merging import merge_profiles
-    from cachekit.profiles import load_profile
+    from cachekit.calibration.merge import merge_profiles
+    from cachekit.profiles.profile import load_profile
 
     if len(set(files)) < len(files):
         raise CachekitError("a profile is named twice, which would count its runs double; name each once")
@@ -95,12 +95,12 @@ def measured(
     dtype: str | None,
 ) -> tuple[Profile, Calibrator]:
     """The strategy's profile on this model, and the calibrator that measured it."""
-    from cachekit.calibration import calibrated_strategy, calibrator_for, conditions_of, profile_of, watch
+    from cachekit.calibration.calibrate import calibrated_strategy, calibrator_for, conditions_of, profile_of, watch
     from cachekit.cli.choices import choose_device, choose_model, load_pipeline
     from cachekit.cli.progress import progress
-    from cachekit.generation import make_requests
-    from cachekit.plugins import get_plugins
-    from cachekit.prompts import collect_prompts
+    from cachekit.generation.generate import make_requests
+    from cachekit.generation.prompts import collect_prompts
+    from cachekit.registry.plugins import get_plugins
 
     calibrated_strategy(strategy)
     chosen = choose_model(model_spec, get_plugins(), {"weights": weights, "offload": offload})

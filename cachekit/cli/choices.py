@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import attrs
 import click
 
-from cachekit.attaching import resolve_predictor, resolve_strategy
+from cachekit.attaching.attach import resolve_predictor, resolve_strategy
 from cachekit.errors import CachekitError
-from cachekit.generation import Cache
-from cachekit.manifest import Setting
-from cachekit.model import Model, Pipeline
-from cachekit.parameters import as_json, build, parse_spec, public_fields
-from cachekit.plugins import PluginManager
-from cachekit.uncached import NONE
+from cachekit.generation.generate import Cache
+from cachekit.generation.manifest import Setting
+from cachekit.interface.model import Model, Pipeline
+from cachekit.interface.strategy import UNCACHED
+from cachekit.registry.parameters import as_json, build, parse_spec, public_fields
+from cachekit.registry.plugins import PluginManager
 
 DEFAULT_MODEL = "opensora-mini"
 
@@ -72,7 +72,7 @@ def choose_cache(
         steps=steps,
         profile=profile,
     )
-    if name == NONE:
+    if name == UNCACHED:
         if predictor is not None:
             raise CachekitError("the strategy 'none' skips nothing, so it takes no --predictor; leave it out")
         return None
@@ -105,7 +105,7 @@ def uncached_setting(
     return Setting(
         model=chosen.name,
         model_options=as_json(chosen.options),
-        strategy=NONE,
+        strategy=UNCACHED,
         predictor=None,
         params={},
         steps=steps or model.steps,

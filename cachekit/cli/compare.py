@@ -22,9 +22,9 @@ from cachekit.errors import CachekitError
 if TYPE_CHECKING:
     from cachekit.cli.choices import ChosenModel
     from cachekit.comparison.contenders import Contender, ResolveCache
-    from cachekit.comparison.grid import Choice
-    from cachekit.generation import Cache
-    from cachekit.plugins import PluginManager
+    from cachekit.generation.generate import Cache
+    from cachekit.registry.grid import Choice
+    from cachekit.registry.plugins import PluginManager
 
 DEFAULT_STRATEGIES = ("magcache", "teacache")
 
@@ -111,16 +111,16 @@ def compare(
     from cachekit.cli.report import console, make_folder, write_json
     from cachekit.comparison.collecting import collect
     from cachekit.comparison.contenders import Field
-    from cachekit.comparison.grid import Choice, expand, grid
     from cachekit.comparison.machine import machine_name
     from cachekit.comparison.page import check_page_can_be_made, write_report
     from cachekit.comparison.quality import Judge
     from cachekit.comparison.results import as_json
     from cachekit.comparison.running import Runner
-    from cachekit.generation import make_requests
-    from cachekit.parameters import parse_spec
-    from cachekit.plugins import get_plugins
-    from cachekit.prompts import collect_prompts
+    from cachekit.generation.generate import make_requests
+    from cachekit.generation.prompts import collect_prompts
+    from cachekit.registry.grid import Choice, expand, grid
+    from cachekit.registry.parameters import parse_spec
+    from cachekit.registry.plugins import get_plugins
 
     check_page_can_be_made()
     plugins = get_plugins()
@@ -177,7 +177,7 @@ def compare(
 def resolver(chosen: ChosenModel, profiles: tuple[str, ...], plugins: PluginManager) -> ResolveCache:
     """What makes a cache of a strategy and predictor for this model, each strategy with its profile."""
     from cachekit.cli.choices import choose_cache
-    from cachekit.profiles import load_profile
+    from cachekit.profiles.profile import load_profile
 
     by_strategy: dict[str, str] = {}
     for file in profiles:

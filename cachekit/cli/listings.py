@@ -11,7 +11,7 @@ import click
 from cachekit.cli.options import json_option, plugin_option
 
 if TYPE_CHECKING:
-    from cachekit.plugins import Registry
+    from cachekit.registry.plugins import Registry
 
 
 @click.command()
@@ -54,7 +54,7 @@ def plugins(json_file: str | None) -> None:
     from rich.table import Table
 
     from cachekit.cli.report import console, write_json
-    from cachekit.plugins import get_plugins
+    from cachekit.registry.plugins import get_plugins
 
     manager = get_plugins()
     table = Table("plugin", "module", "distribution", "registers")
@@ -74,7 +74,7 @@ def plugins(json_file: str | None) -> None:
 def show(kind: str, json_file: str | None, facts: dict[str, str] | None = None) -> None:
     """List one registry: each thing with its origin, its first doc line, class facts and parameters."""
     from cachekit.cli.report import console, write_json
-    from cachekit.plugins import get_plugins
+    from cachekit.registry.plugins import get_plugins
 
     registry: Registry[Any] = getattr(get_plugins(), kind)
     shown = console(json_file)
@@ -95,7 +95,7 @@ def show(kind: str, json_file: str | None, facts: dict[str, str] | None = None) 
 
 def describe(registration: Any, facts: dict[str, str]) -> dict[str, Any]:
     """One registration as data."""
-    from cachekit.parameters import describe_parameters
+    from cachekit.registry.parameters import describe_parameters
 
     value = registration.value
     told = {label: getattr(value, name) for name, label in facts.items() if getattr(value, name, ())}

@@ -12,7 +12,7 @@ from cachekit.errors import CachekitError, CachekitWarning
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("cachekit.cli.run:run", "Make videos from prompts, with a strategy or without."),
-    "eval": ("cachekit_eval.command:evaluate_command", "Compare videos with the uncached model's: PSNR, SSIM, LPIPS."),
+    "eval": ("cachekit.cli.eval:evaluate_command", "Compare videos with the uncached model's: PSNR, SSIM, LPIPS."),
     "plan": ("cachekit.cli.plan:plan", "Show a planning strategy's pattern before anything runs."),
     "compare": ("cachekit.cli.compare:compare", "Run settings and baselines side by side, and report."),
     "calibrate": ("cachekit.cli.calibrate:calibrate", "Measure a strategy's profile on a model."),

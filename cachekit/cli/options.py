@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import click
 
-from cachekit.plugins import get_plugins, use_modules
+from cachekit.registry.plugins import get_plugins, use_modules
 
 Command: TypeAlias = Callable[..., Any]
 

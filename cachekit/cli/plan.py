@@ -11,7 +11,7 @@ from cachekit.cli.options import json_option, plugin_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cachekit.strategy import Outlook
+    from cachekit.interface.strategy import Outlook
 
 
 @click.command()
@@ -35,13 +35,13 @@ def plan(
     json_file: str | None,
 ) -> None:
     """Show a planning strategy's pattern before anything runs."""
+    from cachekit.attaching.trace import Trace
     from cachekit.cli.choices import choose_cache, choose_model
     from cachekit.cli.report import console, write_json
     from cachekit.errors import CachekitError
-    from cachekit.parameters import as_json, parse_settings
-    from cachekit.plugins import get_plugins
-    from cachekit.strategy import COMPUTED
-    from cachekit.trace import Trace
+    from cachekit.interface.strategy import COMPUTED
+    from cachekit.registry.parameters import as_json, parse_settings
+    from cachekit.registry.plugins import get_plugins
 
     plugins = get_plugins()
     chosen = choose_model(model_spec, plugins, {})

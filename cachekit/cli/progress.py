@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from cachekit.progress import Progress
+from cachekit.interface.progress import Progress
 
 
 @contextmanager

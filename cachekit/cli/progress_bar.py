@@ -29,11 +29,11 @@ class Bar:
     def finish(self, line: str) -> None:
         self._finished += 1
         self._shown.update(self._task, completed=self._finished)
-        self._shown.console.print(line, highlight=False, soft_wrap=True)
+        self._shown.console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
 def bar(pieces: int) -> Iterator[Bar]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         yield Bar(shown, shown.add_task("", total=pieces))

@@ -21,7 +21,7 @@ from cachekit.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cachekit.generation import Outcome
+    from cachekit.generation.generate import Outcome
 
 
 @click.command()
@@ -73,10 +73,10 @@ def run(
     from cachekit.cli.choices import choose_cache, choose_model, load_pipeline, uncached_setting
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
-    from cachekit.generation import generate_folder, make_requests, prepare_folder
-    from cachekit.parameters import as_record, parse_settings
-    from cachekit.plugins import get_plugins
-    from cachekit.prompts import collect_prompts
+    from cachekit.generation.generate import generate_folder, make_requests, prepare_folder
+    from cachekit.generation.prompts import collect_prompts
+    from cachekit.registry.parameters import as_record, parse_settings
+    from cachekit.registry.plugins import get_plugins
 
     plugins = get_plugins()
     chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})

@@ -14,9 +14,9 @@ from cachekit.cli.options import json_option, model_options, plugin_option, samp
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
-    from cachekit.comparison.grid import Choice
-    from cachekit.generation import Request
-    from cachekit.manifest import Setting
+    from cachekit.generation.generate import Request
+    from cachekit.generation.manifest import Setting
+    from cachekit.registry.grid import Choice
     from cachekit.tuning.space import Dimension
 
 
@@ -75,15 +75,15 @@ def tune(
     The answer is checked on prompts that the search did not see, and written as a file for `run --config`. The same
     command again goes on where it was stopped.
     """
-    from cachekit.attaching import resolve_predictor, resolve_strategy
+    from cachekit.attaching.attach import resolve_predictor, resolve_strategy
     from cachekit.cli.choices import choose_cache, choose_model, load_pipeline, uncached_setting
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, make_folder, write_json
-    from cachekit.comparison.grid import expand
-    from cachekit.generation import Cache, make_requests
-    from cachekit.parameters import parse_settings
-    from cachekit.plugins import get_plugins
-    from cachekit.prompts import collect_prompts
+    from cachekit.generation.generate import Cache, make_requests
+    from cachekit.generation.prompts import collect_prompts
+    from cachekit.registry.grid import expand
+    from cachekit.registry.parameters import parse_settings
+    from cachekit.registry.plugins import get_plugins
     from cachekit.tuning.answer import Answer, as_dict, nothing_met, said, write_settings
     from cachekit.tuning.bar import Bar
     from cachekit.tuning.measuring import Gauge

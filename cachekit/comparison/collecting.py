@@ -10,7 +10,7 @@ from cachekit.comparison.contenders import Contender
 from cachekit.comparison.quality import Judge, Pair
 from cachekit.comparison.results import Comparison, Video, row_of
 from cachekit.comparison.running import VIDEOS, Runner
-from cachekit.generation import Outcome
+from cachekit.generation.generate import Outcome
 
 NO_REFERENCE = "the uncached video of this prompt failed, so there is nothing to compare with"
 

@@ -9,11 +9,12 @@ from typing import Literal
 
 import attrs
 
-from cachekit.comparison.grid import Choice
-from cachekit.generation import Cache
-from cachekit.manifest import Setting
-from cachekit.parameters import as_record
-from cachekit.plugins import PluginManager
+from cachekit.generation.generate import Cache
+from cachekit.generation.manifest import Setting
+from cachekit.interface.strategy import UNCACHED
+from cachekit.registry.grid import Choice
+from cachekit.registry.parameters import as_record
+from cachekit.registry.plugins import PluginManager
 
 Kind = Literal["uncached", "setting", "fewer steps", "equal intervals"]
 ResolveCache = Callable[[Choice, Choice | None, int], Cache | None]
@@ -54,7 +55,7 @@ class Field:
     plugins: PluginManager = attrs.field(repr=False)
 
     def uncached(self) -> Contender:
-        return Contender("uncached", "uncached", "none", None, {}, self.base, None)
+        return Contender("uncached", "uncached", UNCACHED, None, {}, self.base, None)
 
     def setting(self, strategy: Choice, predictor: Choice | None, kind: Kind = "setting") -> Contender:
         """A strategy with a predictor; CachekitError where that can't be."""
@@ -74,7 +75,7 @@ class Field:
     def fewer_steps(self, steps: int) -> Contender:
         """The uncached model at another step count."""
         setting = attrs.evolve(self.base, steps=steps)
-        return Contender("fewer steps", f"uncached, {steps} steps", "none", None, {}, setting, None)
+        return Contender("fewer steps", f"uncached, {steps} steps", UNCACHED, None, {}, setting, None)
 
     def baselines(self, counts: Iterable[int], predictors: Sequence[Choice]) -> list[Contender]:
         """For each number of computed steps: the model with that many steps, and equal intervals by each predictor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cachekit.video import write_video
+from cachekit.generation.video import write_video
 
 PREVIEWS = "previews"
 PLAYED = ".mp4"

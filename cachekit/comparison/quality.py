@@ -9,8 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
+
+if TYPE_CHECKING:
+    from cachekit_eval import NamedMetric
 
 FILE = "quality.jsonl"
 
@@ -50,12 +54,16 @@ class Judge:
     """Names; None for every metric that can be had here."""
     lpips_weights: str | None = None
     infos: list[Metric] = attrs.field(factory=list, init=False)
+    _named: list[NamedMetric] = attrs.field(factory=list, init=False)
     _known: dict[tuple[str, str], dict[str, float]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         from cachekit_eval.selection import select_metrics
 
-        selection = select_metrics(self.metrics, self.lpips_weights)
+        from cachekit.comparison.metrics import registered_metrics
+
+        self._named = registered_metrics(self.metrics, self.lpips_weights)
+        selection = select_metrics(self._named, self.lpips_weights)
         names = [field.name for field in attrs.fields(Metric)]
         self.infos = [Metric(**{name: getattr(info, name) for name in names}) for info in selection.infos]
         path = self.folder / FILE
@@ -93,10 +101,7 @@ class Judge:
         """The evaluator compares folders, so these pairs, and no other video, are shown to it as two folders."""
         import cachekit_eval
 
-        metrics = [
-            f"lpips:weights={self.lpips_weights}" if name == "lpips" and self.lpips_weights else name
-            for name in self.available
-        ]
+        metrics = [named for named in self._named if named.name in self.available]
         by_name = {pair.gen.stem: pair for pair in pairs}
         with tempfile.TemporaryDirectory(prefix="cachekit-compare-") as scratch:
             gt, gen = Path(scratch) / "gt", Path(scratch) / "gen"

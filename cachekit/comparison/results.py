@@ -13,8 +13,8 @@ import attrs
 
 from cachekit.comparison.contenders import Contender
 from cachekit.comparison.quality import Metric
-from cachekit.manifest import Seconds
-from cachekit.strategy import COMPUTED
+from cachekit.generation.manifest import Seconds
+from cachekit.interface.strategy import COMPUTED
 
 
 @attrs.frozen

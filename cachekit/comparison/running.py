@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cachekit.comparison.contenders import Contender
-from cachekit.generation import Outcome, Request, generate, generate_folder, prepare_folder
-from cachekit.manifest import Manifest
-from cachekit.progress import Progress
-from cachekit.strategy import COMPUTED
+from cachekit.generation.generate import Outcome, Request, generate, generate_folder, prepare_folder
+from cachekit.generation.manifest import Manifest
+from cachekit.interface.progress import Progress
+from cachekit.interface.strategy import COMPUTED
 
 if TYPE_CHECKING:
-    from cachekit.model import Pipeline
+    from cachekit.interface.model import Pipeline
 
 VIDEOS = "videos"
 WARM_UP_STEPS = 2

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cachekit.adapter import Adapter, has_modules
+from cachekit.interface.adapter import Adapter, has_modules
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cachekit.residuals import Residual
+    from cachekit.interface.residuals import Residual
 
 IMAGE, TEXT, VECTOR = (0, "img"), (1, "txt"), (2, "vec")
 """Place and name of a double block's arguments."""

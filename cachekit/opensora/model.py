@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from cachekit.errors import CachekitError
-from cachekit.model import Model, Pipeline
+from cachekit.interface.model import Model, Pipeline
 from cachekit.opensora.adapter import opensora_architecture
 from cachekit.opensora.sizes import frame_count, image_size
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cachekit.errors import CachekitError
-from cachekit.model import Pipeline
+from cachekit.interface.model import Pipeline
 from cachekit.opensora.captions import clean
 from cachekit.opensora.memory import peak_memory_bytes
 from cachekit.opensora.sampler import RFlowSampler

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from cachekit.errors import CachekitError
-from cachekit.manifest import Setting
+from cachekit.generation.manifest import Setting
 from cachekit.tuning.bar import Bar, Figures
 from cachekit.tuning.search import Tried
 

@@ -11,14 +11,14 @@ import attrs
 import numpy as np
 
 from cachekit.errors import CachekitError
-from cachekit.generation import Cache, Request, generate, generate_folder, prepare_folder
-from cachekit.manifest import Entry, Setting
+from cachekit.generation.generate import Cache, Request, generate, generate_folder, prepare_folder
+from cachekit.generation.manifest import Entry, Setting
 from cachekit.tuning.bar import Figures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cachekit.model import Pipeline
+    from cachekit.interface.model import Pipeline
 
 
 @attrs.define

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cachekit.comparison.grid import Choice
 from cachekit.errors import CachekitError
-from cachekit.generation import Cache
-from cachekit.manifest import difference
-from cachekit.parameters import parse_spec
-from cachekit.progress import Progress
-from cachekit.strategy import COMPUTED
+from cachekit.generation.generate import Cache
+from cachekit.generation.manifest import difference
+from cachekit.interface.progress import Progress
+from cachekit.interface.strategy import COMPUTED
+from cachekit.registry.grid import Choice
+from cachekit.registry.parameters import parse_spec
 from cachekit.tuning.bar import Bar, Figures
 from cachekit.tuning.space import Dimension
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cachekit.comparison.grid import split_commas
 from cachekit.errors import CachekitError, unknown
-from cachekit.parameters import parse_settings, public_fields
+from cachekit.registry.grid import split_commas
+from cachekit.registry.parameters import parse_settings, public_fields
 
 if TYPE_CHECKING:
     import optuna

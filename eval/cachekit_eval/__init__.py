@@ -7,7 +7,7 @@ subclasses to bring a metric of its own.
 import importlib
 from typing import TYPE_CHECKING
 
-from cachekit.hooks import RegisterMetric, hookimpl
+from cachekit import RegisterMetric, hookimpl
 
 if TYPE_CHECKING:
     from cachekit_eval.evaluation import evaluate as evaluate
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from cachekit_eval.results import Failure as Failure
     from cachekit_eval.results import Summary as Summary
     from cachekit_eval.results import Video as Video
+    from cachekit_eval.selection import NamedMetric as NamedMetric
 
 _HOMES = {
     "Evaluation": "results",
     "Failure": "results",
     "Metric": "metric",
     "MetricUnavailableError": "metric",
+    "NamedMetric": "selection",
     "Summary": "results",
     "Video": "results",
     "evaluate": "evaluation",
@@ -42,10 +44,7 @@ def __getattr__(name: str) -> object:
 
 @hookimpl
 def cachekit_metrics(register: RegisterMetric) -> None:
-    from cachekit_eval.metrics.lpips import Lpips
-    from cachekit_eval.metrics.psnr import Psnr
-    from cachekit_eval.metrics.ssim import Ssim
+    from cachekit_eval.selection import shipped_metrics
 
-    register("psnr", Psnr)
-    register("ssim", Ssim)
-    register("lpips", Lpips)
+    for name, metric in shipped_metrics().items():
+        register(name, metric)

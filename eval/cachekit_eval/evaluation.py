@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-import attrs
 import av
 import cv2
 
+from cachekit import Progress
 from cachekit.errors import CachekitError
 from cachekit_eval.comparing import Comparer, PairError
 from cachekit_eval.manifests import Manifest, differences, read_manifest
@@ -19,38 +19,27 @@ from cachekit_eval.metric import Metric
 from cachekit_eval.pairs import Folder, Pair, pair_folders, read_folder
 from cachekit_eval.reading import UnreadableVideoError
 from cachekit_eval.results import Evaluation, Failure, Video, average
-from cachekit_eval.selection import select_metrics
+from cachekit_eval.selection import NamedMetric, select_metrics
 from cachekit_eval.text import printable, quoted
 
 PathLike = str | os.PathLike[str]
 
 
-@attrs.frozen
-class Progress:
-    """How far an evaluation is: told before each pair (`outcome` None), and after it."""
-
-    done: int
-    total: int
-    gen: Path
-    name: str
-    outcome: Video | Failure | None
-
-
 def evaluate(
     gt: PathLike,
     gen: PathLike,
-    metrics: Sequence[str | Metric] | None = None,
+    metrics: Sequence[str | Metric | NamedMetric] | None = None,
     *,
     lpips_weights: PathLike | None = None,
     resize: bool = False,
     common_frames: bool = False,
     per_frame: bool = False,
     threads: int | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Compare the videos in the folder `gen` with the uncached model's of the same names in `gt`.
 
-    `metrics` are names, names with fields (`"lpips:weights=FILE"`) or objects; None computes every one that can be
+    `metrics` are names of those that ship, or objects, which may be named; None computes every shipped one that can be
     had and reports the others as unavailable. `resize` fits gt's frames to gen's size, `common_frames` compares the
     first frames that both videos have; without them, videos of different shapes are failures of the result.
     `per_frame` keeps each frame's figures. `threads` (all processors where None) changes no digit.
@@ -67,21 +56,21 @@ def evaluate(
         common_frames=common_frames,
         per_frame=per_frame,
         threads=threads,
-        on_progress=on_progress,
+        progress=progress,
     )[0]
 
 
 def evaluate_folders(
     gt: PathLike,
     gens: Sequence[PathLike],
-    metrics: Sequence[str | Metric] | None = None,
+    metrics: Sequence[str | Metric | NamedMetric] | None = None,
     *,
     lpips_weights: PathLike | None = None,
     resize: bool = False,
     common_frames: bool = False,
     per_frame: bool = False,
     threads: int | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Evaluation]:
     """`evaluate` for several folders against one `gt`, each of them checked before the first is decoded."""
     if threads is not None and threads < 1:
@@ -93,19 +82,20 @@ def evaluate_folders(
     names = [info.name for info in selection.infos]
     versions = _versions(with_lpips="lpips" in selection.metrics)
     gt_manifest = read_manifest(gt_folder.path)
-    total, done = sum(map(len, pairs)), 0
+    if progress:
+        progress.expect(sum(map(len, pairs)))
     evaluations = []
     with Comparer(selection.metrics, threads or _processors(), resize, common_frames) as comparer:
         for folder, folder_pairs in zip(gen_folders, pairs, strict=True):
             manifest = read_manifest(folder.path)
             outcomes = []
             for pair in folder_pairs:
-                if on_progress:
-                    on_progress(Progress(done, total, folder.path, pair.name, None))
+                if progress:
+                    progress.start(printable(pair.name))
                 outcomes.append(_outcome(comparer, pair, gt_manifest, manifest, names, per_frame))
-                done += 1
-                if on_progress:
-                    on_progress(Progress(done, total, folder.path, pair.name, outcomes[-1]))
+                if progress:
+                    outcome = "failed" if isinstance(outcomes[-1], Failure) else "compared"
+                    progress.finish(f"{outcome}: {printable(folder.path / pair.name)}")
             evaluations.append(
                 Evaluation(
                     gt=gt_folder.path,

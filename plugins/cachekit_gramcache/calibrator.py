@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 import cachekit
-from cachekit.calibration import Calibrator, Conditions
-from cachekit.residuals import streams
+from cachekit import Calibrator, Conditions, streams
 from cachekit_gramcache.sketch import WIDTH, CountSketch
 
 if TYPE_CHECKING:
     import torch
 
-    from cachekit.residuals import Residual
+    from cachekit import Residual
 
 SEED = 0
 TOKENS = 1 << 12

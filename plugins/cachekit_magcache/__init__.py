@@ -13,7 +13,7 @@ import attrs
 from attrs import validators
 
 import cachekit
-from cachekit.validators import finite
+from cachekit import finite
 from cachekit_magcache.validation import check_ratios
 
 
@@ -89,5 +89,5 @@ def nearest(values: Sequence[float], count: int) -> list[float]:
 
 
 @cachekit.hookimpl
-def cachekit_strategies(register: cachekit.hooks.RegisterStrategy) -> None:
+def cachekit_strategies(register: cachekit.RegisterStrategy) -> None:
     register("magcache", MagCache, profiles=importlib.resources.files(__name__) / "profiles")

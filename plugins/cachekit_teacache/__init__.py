@@ -18,7 +18,8 @@ import attrs
 from attrs import validators
 
 import cachekit
-from cachekit.validators import finite
+from cachekit import finite
+from cachekit_teacache.change import relative_l1
 
 if TYPE_CHECKING:
     import torch
@@ -98,11 +99,6 @@ class TeaCache(cachekit.Strategy):
         return PolynomialCalibrator(conditions)
 
 
-def relative_l1(now: torch.Tensor, before: torch.Tensor) -> float:
-    """mean |now - before| / mean |before|; reading it waits for the GPU, once a step."""
-    return float(((now - before).abs().mean() / before.abs().mean()).item())
-
-
 def polynomial(coefficients: Sequence[float], x: float) -> float:
     """Horner's scheme, highest power first."""
     value = 0.0
@@ -112,5 +108,5 @@ def polynomial(coefficients: Sequence[float], x: float) -> float:
 
 
 @cachekit.hookimpl
-def cachekit_strategies(register: cachekit.hooks.RegisterStrategy) -> None:
+def cachekit_strategies(register: cachekit.RegisterStrategy) -> None:
     register("teacache", TeaCache, profiles=importlib.resources.files(__name__) / "profiles")

@@ -9,14 +9,13 @@ import attrs
 import numpy as np
 
 import cachekit
-from cachekit.calibration import Calibrator, Conditions
-from cachekit.residuals import streams
-from cachekit_teacache import relative_l1
+from cachekit import Calibrator, Conditions, streams
+from cachekit_teacache.change import relative_l1
 
 if TYPE_CHECKING:
     import torch
 
-    from cachekit.residuals import Residual
+    from cachekit import Residual
 
 DEGREE = 4
 POOR_FIT = 0.5

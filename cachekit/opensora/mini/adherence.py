@@ -12,7 +12,7 @@ import attrs
 import click
 import torch
 
-from cachekit.generation import Request, generate
+from cachekit.generation.generate import Request, generate
 from cachekit.opensora.mini import scenes
 from cachekit.opensora.mini.model import OpenSoraMini
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
-from safetensors import SafetensorError, safe_open
 
-from cachekit.errors import CachekitError
-from cachekit.model import Model
+from cachekit.interface.model import Model
 from cachekit.opensora.adapter import opensora_architecture
+from cachekit.opensora.mini.config import read_config
 
 if TYPE_CHECKING:
     from cachekit.opensora.mini.pipeline import MiniPipeline
@@ -61,18 +59,4 @@ class OpenSoraMini(Model):
     def load(self, *, device: str, dtype: str | None) -> MiniPipeline:
         from cachekit.opensora.mini.pipeline import load_pipeline
 
-        return load_pipeline(self, device=device, dtype=dtype)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The sizes of the three parts, from the metadata of a weights file; nothing else of it is read."""
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            config: dict[str, Any] = json.loads((file.metadata() or {})["config"])
-    except FileNotFoundError:
-        raise CachekitError(
-            f"there is no weights file {str(path)!r}; leave --weights out for the shipped one"
-        ) from None
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise CachekitError(f"{str(path)!r} is no weights file of opensora-mini, or is damaged ({error})") from error
-    return config
+        return load_pipeline(self, self.weights_path(), device=device, dtype=dtype)

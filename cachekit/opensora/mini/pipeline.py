@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from cachekit.errors import CachekitError
-from cachekit.model import Pipeline
+from cachekit.interface.model import Model, Pipeline
 from cachekit.opensora.mini import scenes
 from cachekit.opensora.mini.autoencoder import Autoencoder, AutoencoderConfig
-from cachekit.opensora.mini.model import OpenSoraMini, read_config
+from cachekit.opensora.mini.config import read_config
 from cachekit.opensora.mini.text import TextConfig, TextEncoder, tokenize, unknown_words
 from cachekit.opensora.sampler import RFlowSampler
 from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
@@ -40,7 +40,7 @@ class MiniPipeline(Pipeline):
     text: TextEncoder
     transformer: STDiT3
     autoencoder: Autoencoder
-    model: OpenSoraMini
+    model: Model
     calls_per_step: int = 1
     guidance_in_batch: bool = True
     fps: float = scenes.FPS
@@ -99,9 +99,8 @@ class MiniPipeline(Pipeline):
         return ((video.float() + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu()
 
 
-def load_pipeline(model: OpenSoraMini, *, device: str, dtype: str | None) -> MiniPipeline:
-    """The pipeline with the model's weights, in float32 unless `dtype` says otherwise."""
-    path = model.weights_path()
+def load_pipeline(model: Model, path: Path, *, device: str, dtype: str | None) -> MiniPipeline:
+    """The model's pipeline with the weights of that file, in float32 unless `dtype` says otherwise."""
     config = structure_config(path)
     tensors = {key: tensor.float() for key, tensor in load_file(path).items()}
     modules: dict[str, nn.Module] = {

@@ -1,0 +1,121 @@
+"""Measuring a strategy's profile on uncached runs of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from cachekit.attaching.attach import resolve_adapter
+from cachekit.attaching.session import Session
+from cachekit.errors import CachekitError
+from cachekit.interface.calibrator import Calibrator
+from cachekit.interface.conditions import Conditions
+from cachekit.interface.predictor import Predictor
+from cachekit.interface.step import Step
+from cachekit.interface.strategy import Strategy
+from cachekit.profiles.profile import Profile, ProfiledModel
+from cachekit.registry.parameters import build
+from cachekit.registry.plugins import get_plugins
+
+if TYPE_CHECKING:
+    from cachekit.generation.generate import Request
+    from cachekit.interface.model import Model, Pipeline
+    from cachekit.interface.residuals import Residual
+
+
+@attrs.define
+class ComputeAlways(Strategy):
+    """Computes every step and keeps every residual: how uncached runs are watched."""
+
+    def should_compute(self, step: Step) -> bool:
+        return True
+
+
+@attrs.define
+class Observer(Predictor):
+    """Hands every residual to a calibrator, one and the same in all branches and runs."""
+
+    calibrator: Calibrator
+
+    def update(self, step: Step, residual: Residual) -> None:
+        self.calibrator.observe(step, residual)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Observer:
+        return self
+
+
+def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> Conditions:
+    """The conditions of this pipeline's runs."""
+    return Conditions(
+        steps=steps,
+        timesteps=pipeline.timesteps(steps),
+        calls_per_step=pipeline.calls_per_step,
+        guidance_scale=guidance_scale,
+        guidance_in_batch=pipeline.guidance_in_batch,
+    )
+
+
+def calibrator_for(name: str, conditions: Conditions) -> Calibrator:
+    """The calibrator of the named strategy, at its default parameters; CachekitError where it has none."""
+    kind = calibrated_strategy(name)
+    calibrator = build(kind, name, {}).calibrator(conditions)
+    if not isinstance(calibrator, Calibrator):
+        raise CachekitError(f"the strategy {name!r} has nothing to calibrate; use it as it is")
+    return calibrator
+
+
+def calibrated_strategy(name: str) -> type[Strategy]:
+    """The named strategy's class; CachekitError where it is unknown or says nothing about calibration."""
+    kind: type[Strategy] = get_plugins().strategies[name].value
+    if kind.calibrator is Strategy.calibrator:
+        raise CachekitError(f"the strategy {name!r} has nothing to calibrate; use it as it is")
+    return kind
+
+
+def watch(
+    pipeline: Pipeline,
+    calibrator: Calibrator,
+    requests: Sequence[Request],
+    conditions: Conditions,
+    *,
+    on_step: Callable[[int, int], None] | None = None,
+) -> None:
+    """Run the requests uncached, without decoding, while the calibrator watches; `on_step(run, steps done)`."""
+    adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
+    observer = Observer(calibrator)
+    with Session(
+        pipeline.transformer, adapter, ComputeAlways(), observer, conditions.steps, conditions.calls_per_step
+    ) as session:
+        for number, request in enumerate(requests):
+            session.reset()
+
+            def told(done: int, number: int = number) -> None:
+                if on_step is not None:
+                    on_step(number, done)
+
+            pipeline.denoise(
+                pipeline.encode_text(request.prompt),
+                seed=request.seed,
+                steps=conditions.steps,
+                guidance_scale=conditions.guidance_scale,
+                on_step=told,
+            )
+
+
+def profile_of(
+    calibrator: Calibrator, name: str, model: Model, model_name: str, conditions: Conditions, made: Mapping[str, Any]
+) -> Profile:
+    """The profile of what the calibrator has seen; `made` says by which command, on which prompts."""
+    return Profile(
+        strategy=name,
+        model=ProfiledModel(model.transformer_class, model.architecture(), name=model_name),
+        values=calibrator.values(),
+        steps=conditions.steps,
+        guidance_scale=conditions.guidance_scale,
+        sampler=model.sampler,
+        conditions=conditions,
+        made={**made, **calibrator.figures()},
+        evidence=calibrator.evidence(),
+    )

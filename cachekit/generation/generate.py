@@ -1,0 +1,224 @@
+"""Making videos: one from one prompt, and a folder of them that can be stopped and gone on with."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from cachekit.attaching.attach import check_probes, resolve_adapter
+from cachekit.attaching.session import Session
+from cachekit.attaching.trace import Trace
+from cachekit.errors import CachekitError
+from cachekit.generation.manifest import Entry, Manifest, Seconds, Setting
+from cachekit.generation.video import remove_partial, video_name, write_video
+from cachekit.interface.strategy import COMPUTED, Run, checked_plan
+from cachekit.registry.parameters import parameter_values
+from cachekit.registry.plugins import PluginManager, get_plugins
+
+if TYPE_CHECKING:
+    import torch
+
+    from cachekit.interface.model import Pipeline
+    from cachekit.interface.predictor import Predictor
+    from cachekit.interface.strategy import Strategy
+
+
+@attrs.frozen
+class Request:
+    """One video asked for."""
+
+    prompt: str
+    seed: int
+    occurrence: int = 0
+    """0, or more for a prompt and seed that stand in the list again."""
+
+    @property
+    def name(self) -> str:
+        return video_name(self.prompt, self.seed, self.occurrence)
+
+
+@attrs.frozen(eq=False)
+class Generated:
+    """A video made: its frames `[T, H, W, 3]`, what the strategy did, and how long each stage took."""
+
+    frames: torch.Tensor
+    trace: Trace
+    seconds: Seconds
+
+
+@attrs.frozen
+class Cache:
+    """A strategy with its predictor, ready to attach."""
+
+    strategy: Strategy
+    predictor: Predictor
+
+    @property
+    def params(self) -> dict[str, object]:
+        """The strategy's parameters, the profile's included."""
+        return parameter_values(self.strategy)
+
+    def run(self, steps: int, timesteps: tuple[float, ...]) -> Run:
+        """A run of it, as its strategy plans it."""
+        return Run(steps, self.predictor, timesteps)
+
+    def plan(self, steps: int, timesteps: tuple[float, ...]) -> str | None:
+        """The pattern of such a run where it is known ahead; CachekitError where the strategy has no plan for it."""
+        return checked_plan(self.strategy, self.run(steps, timesteps))
+
+    def predictor_spec(self, plugins: PluginManager) -> str:
+        """The predictor as a command line names it, every field said: `taylor:order=1`."""
+        kind = type(self.predictor)
+        name = next((entry.name for entry in plugins.predictors if entry.value is kind), kind.__name__)
+        return ":".join([name, *(f"{key}={value}" for key, value in parameter_values(self.predictor).items())])
+
+
+def make_requests(prompts: Sequence[str], seed: int, videos_per_prompt: int) -> list[Request]:
+    """Every prompt with seeds `seed`, `seed + 1`, ...; a prompt that stands twice gets videos of its own names."""
+    seen: Counter[str] = Counter()
+    requests = []
+    for prompt in prompts:
+        requests += [Request(prompt, seed + i, seen[prompt]) for i in range(videos_per_prompt)]
+        seen[prompt] += 1
+    return requests
+
+
+def attach_cache(pipeline: Pipeline, cache: Cache, steps: int) -> Session:
+    """A session on the pipeline's transformer that knows the pipeline's timesteps."""
+    adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
+    check_probes(cache.strategy, adapter)
+    return Session(
+        pipeline.transformer,
+        adapter,
+        cache.strategy,
+        cache.predictor,
+        steps,
+        pipeline.calls_per_step,
+        timesteps=pipeline.timesteps(steps),
+    )
+
+
+def generate(
+    pipeline: Pipeline,
+    request: Request,
+    cache: Cache | None,
+    *,
+    steps: int,
+    guidance_scale: float,
+    on_step: Callable[[int], None] | None = None,
+) -> Generated:
+    """Make one video, with a cache or (None) with the bare model."""
+    clock = Clock(pipeline)
+    text = pipeline.encode_text(request.prompt)
+    text_seconds = clock.lap()
+    with attach_cache(pipeline, cache, steps) if cache else nullcontext() as session:
+        latents = pipeline.denoise(text, seed=request.seed, steps=steps, guidance_scale=guidance_scale, on_step=on_step)
+        denoising_seconds = clock.lap()
+        trace = session.trace if session else Trace(COMPUTED * steps)
+    frames = pipeline.decode(latents)
+    return Generated(frames, trace, Seconds(text_seconds, denoising_seconds, clock.lap()))
+
+
+@attrs.define
+class Clock:
+    """Seconds between laps, the GPU's work included."""
+
+    pipeline: Pipeline
+    _since: float = attrs.field(factory=time.perf_counter, init=False)
+
+    def lap(self) -> float:
+        import torch
+
+        if torch.cuda.is_available() and next(self.pipeline.transformer.parameters()).is_cuda:
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        return seconds
+
+
+@attrs.frozen
+class Outcome:
+    """What became of one request: its entry in the manifest, or why it failed."""
+
+    request: Request
+    entry: Entry | None
+    failure: str | None = None
+    reused: bool = False
+    """Whether the video was there already."""
+
+
+def prepare_folder(folder: Path, setting: Setting, *, overwrite: bool) -> Manifest:
+    """The folder's manifest, ready to go on with; refused where it was made with other settings."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable.partial"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error
+    remove_partial(folder)
+    manifest = Manifest.open(folder)
+    if overwrite:
+        manifest.clear()
+    manifest.check_setting(setting)
+    return manifest
+
+
+def generate_folder(
+    pipeline: Pipeline,
+    requests: Sequence[Request],
+    cache: Cache | None,
+    setting: Setting,
+    manifest: Manifest,
+    *,
+    on_step: Callable[[Request, int], None] | None = None,
+) -> Iterator[Outcome]:
+    """Make the videos that the folder lacks, one after another; a failure is told and the others go on."""
+    for request in requests:
+        file = f"{request.name}.{setting.format}"
+        if manifest.has_whole(file):
+            yield Outcome(request, manifest.entries[file], reused=True)
+            continue
+        try:
+            entry = generate_entry(pipeline, request, cache, setting, manifest.folder / file, on_step)
+        except Exception as error:  # a stranger's strategy may raise anything; the other videos go on
+            yield Outcome(request, None, failure=f"{type(error).__name__}: {error}")
+            continue
+        manifest.add(entry)
+        yield Outcome(request, entry)
+
+
+def generate_entry(
+    pipeline: Pipeline,
+    request: Request,
+    cache: Cache | None,
+    setting: Setting,
+    path: Path,
+    on_step: Callable[[Request, int], None] | None = None,
+) -> Entry:
+    """Make one video and write it to `path`."""
+    made = generate(
+        pipeline,
+        request,
+        cache,
+        steps=setting.steps,
+        guidance_scale=setting.guidance_scale,
+        on_step=None if on_step is None else lambda done: on_step(request, done),
+    )
+    digest = write_video(path, made.frames, pipeline.fps)
+    return Entry(
+        file=path.name,
+        prompt=request.prompt,
+        seed=request.seed,
+        setting=setting,
+        pattern=made.trace.pattern,
+        ideal_speedup=made.trace.ideal_speedup,
+        seconds=made.seconds,
+        sha256=digest,
+    )

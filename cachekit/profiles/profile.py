@@ -1,0 +1,134 @@
+"""Profiles: parameters measured on one model, in a JSON file that says how and on what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import cattrs
+
+from cachekit.errors import CachekitError
+from cachekit.interface.conditions import Conditions
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+FORMAT = "cachekit-profile/1"
+
+
+def digest(architecture: Mapping[str, object]) -> str:
+    """A short digest of a model's sizes, the same whatever order they come in."""
+    text = json.dumps(architecture, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@attrs.frozen
+class ProfiledModel:
+    """The model that a profile is for: its transformer's class and sizes."""
+
+    transformer: str
+    """Class name, such as `STDiT3`."""
+    architecture: dict[str, Any]
+    """What the adapter reads off the transformer: widths, depth, channels."""
+    digest: str = attrs.field()
+    """Of the architecture."""
+    name: str = ""
+    """For people: `Open-Sora 1.2`."""
+
+    @digest.default
+    def _digest(self) -> str:
+        return digest(self.architecture)
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{key} {value}" for key, value in self.architecture.items())
+        return f"{self.name or self.transformer} ({sizes})"
+
+
+@attrs.frozen
+class Profile:
+    """Parameters of one strategy, measured on one model."""
+
+    strategy: str
+    model: ProfiledModel
+    values: dict[str, Any]
+    """Fields of the strategy, by name."""
+    steps: int | None = None
+    """Steps of the runs measured; None where the values depend on no step count."""
+    guidance_scale: float | None = None
+    sampler: str | None = None
+    conditions: Conditions | None = None
+    """How the runs were made that the evidence is of; None for published numbers."""
+    made: dict[str, Any] = attrs.field(factory=dict)
+    """How: source or command, runs, figures of the fit."""
+    evidence: dict[str, Any] = attrs.field(factory=dict)
+    """What the calibrator saw, in the form in which shards add up; empty for published numbers."""
+
+    def save(self, path: Path) -> None:
+        """Write the profile, whole or not at all; CachekitError where it holds NaN or the file can't be written."""
+        try:
+            text = json.dumps({"format": FORMAT, **attrs.asdict(self)}, indent=1, allow_nan=False) + "\n"
+        except ValueError:
+            raise CachekitError(
+                f"the profile of {self.strategy} holds numbers that are not finite, so {str(path)!r} was not written; "
+                "look at the videos of these prompts without a cache"
+            ) from None
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(path)
+        except OSError as error:
+            raise CachekitError(f"the profile {str(path)!r} can't be written: {error.strerror}") from error
+
+
+def load_profile(source: Path | Traversable) -> Profile:
+    """Read a profile; a CachekitError names what is wrong with the file."""
+    try:
+        content = json.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CachekitError(f"there is no profile {str(source)!r}; make one with `cachekit calibrate`") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CachekitError(f"the profile {str(source)!r} can't be read as JSON ({error}); make it anew") from error
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise CachekitError(f"{str(source)!r} is no profile of format {FORMAT}; make one with `cachekit calibrate`")
+    try:
+        profile = cattrs.Converter(forbid_extra_keys=True).structure(content, Profile)
+    except Exception as error:
+        reasons = "; ".join(cattrs.transform_error(error))
+        raise CachekitError(f"the profile {str(source)!r} is damaged: {reasons}") from error
+    if profile.model.digest != digest(profile.model.architecture):
+        raise CachekitError(f"the profile {str(source)!r} is damaged: its digest is not that of its architecture")
+    return profile
+
+
+def load_folder(folder: Traversable) -> list[Profile]:
+    """All profiles in a folder, by file name; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".json")), key=lambda entry: entry.name)
+    return [load_profile(file) for file in files]
+
+
+def check_fits(profile: Profile, strategy: str, transformer: str, architecture: Mapping[str, object]) -> None:
+    """Refuse a profile that was made for another strategy or another model."""
+    if profile.strategy != strategy:
+        raise CachekitError(f"this profile is for the strategy {profile.strategy!r}, not for {strategy!r}")
+    if profile.model.digest != digest(architecture):
+        here = ProfiledModel(transformer, dict(architecture))
+        raise CachekitError(
+            f"this profile was made for {profile.model}, not for {here}; "
+            f"make one for it with `cachekit calibrate {strategy}`"
+        )
+
+
+def choose_profile(
+    profiles: Iterable[Profile], strategy: str, architecture: Mapping[str, object], steps: int
+) -> Profile | None:
+    """Of the profiles of this strategy and model, the one whose step count is nearest; None where there is none."""
+    wanted = digest(architecture)
+    fitting = [profile for profile in profiles if profile.strategy == strategy and profile.model.digest == wanted]
+    return min(fitting, key=lambda profile: abs((profile.steps or steps) - steps), default=None)
