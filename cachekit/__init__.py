@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cachekit.attaching.attach import attach as attach
+    from cachekit.attaching.attach import detach as detach
     from cachekit.attaching.session import Session as Session
     from cachekit.attaching.trace import Trace as Trace
     from cachekit.errors import CachekitError as CachekitError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from cachekit.interface.residuals import combine as combine
     from cachekit.interface.residuals import streams as streams
     from cachekit.interface.residuals import subtract as subtract
+    from cachekit.interface.span import Span as Span
     from cachekit.interface.step import Step as Step
     from cachekit.interface.strategy import COMPUTED as COMPUTED
     from cachekit.interface.strategy import SKIPPED as SKIPPED
@@ -70,6 +72,7 @@ _HOMES = {
     "Run": "interface.strategy",
     "SKIPPED": "interface.strategy",
     "Session": "attaching.session",
+    "Span": "interface.span",
     "Step": "interface.step",
     "Strategy": "interface.strategy",
     "Trace": "attaching.trace",
@@ -77,6 +80,7 @@ _HOMES = {
     "add": "interface.residuals",
     "attach": "attaching.attach",
     "combine": "interface.residuals",
+    "detach": "attaching.attach",
     "finite": "interface.validators",
     "has_modules": "interface.adapter",
     "hookimpl": "interface.hooks",

@@ -29,6 +29,20 @@ def add(hidden: Residual, residual: Residual) -> Residual:
     return total if isinstance(hidden, tuple) else total[0]
 
 
+def cast(hidden: Residual, dtypes: Sequence[torch.dtype]) -> Residual:
+    """Each stream in its type; one that has it already is handed on as it is."""
+    converted = tuple(stream.to(dtype) for stream, dtype in zip(streams(hidden), dtypes, strict=True))
+    return converted if isinstance(hidden, tuple) else converted[0]
+
+
+def same_shapes(hidden: Residual, other: Residual) -> bool:
+    """Whether both have as many streams, each of one shape and on one device."""
+    ours, theirs = streams(hidden), streams(other)
+    return len(ours) == len(theirs) and all(
+        a.shape == b.shape and a.device == b.device for a, b in zip(ours, theirs, strict=True)
+    )
+
+
 def clone(hidden: Residual) -> Residual:
     """A copy that later writes do not reach."""
     copies = tuple(stream.clone() for stream in streams(hidden))
