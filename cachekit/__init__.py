@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from cachekit.attaching.attach import detach as detach
     from cachekit.attaching.session import Session as Session
     from cachekit.attaching.trace import Trace as Trace
+    from cachekit.diffusers.enabling import Enabled as Enabled
+    from cachekit.diffusers.enabling import disable as disable
+    from cachekit.diffusers.enabling import enable as enable
     from cachekit.errors import CachekitError as CachekitError
     from cachekit.errors import CachekitWarning as CachekitWarning
     from cachekit.interface.adapter import Adapter as Adapter
@@ -56,6 +59,7 @@ _HOMES = {
     "Calibrator": "interface.calibrator",
     "Conditions": "interface.conditions",
     "Damped": "interface.predictor",
+    "Enabled": "diffusers.enabling",
     "LinearPredictor": "interface.predictor",
     "Model": "interface.model",
     "Outlook": "interface.strategy",
@@ -81,6 +85,8 @@ _HOMES = {
     "attach": "attaching.attach",
     "combine": "interface.residuals",
     "detach": "attaching.attach",
+    "disable": "diffusers.enabling",
+    "enable": "diffusers.enabling",
     "finite": "interface.validators",
     "has_modules": "interface.adapter",
     "hookimpl": "interface.hooks",

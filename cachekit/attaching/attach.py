@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cachekit.attaching.interception import standing_before
 from cachekit.attaching.session import Session, check_count
-from cachekit.errors import CachekitError
+from cachekit.errors import CachekitError, CachekitWarning
 from cachekit.interface.adapter import Adapter
 from cachekit.interface.predictor import Predictor
 from cachekit.interface.strategy import Strategy, missing_measurements
-from cachekit.profiles.profile import Profile, check_fits, choose_profile, load_folder, load_profile
+from cachekit.profiles.profile import Profile, check_fits, load_folder, load_profile, surest_profile
 from cachekit.registry.parameters import build, parse_spec
 from cachekit.registry.plugins import PluginManager, get_plugins
 
@@ -63,9 +64,15 @@ def attach(
     elif not isinstance(strategy, str):
         raise not_an_object("strategy", strategy)
     else:
-        name = type(transformer).__name__
         resolved = resolve_strategy(
-            strategy, params, plugins, name, chosen.architecture(transformer), steps=steps, profile=profile
+            strategy,
+            params,
+            plugins,
+            type(transformer).__name__,
+            chosen.architecture(transformer),
+            steps=steps,
+            profile=profile,
+            traits=chosen.traits(transformer),
         )
     check_probes(resolved, chosen)
     answering = resolve_predictor(predictor, resolved, plugins)
@@ -100,15 +107,27 @@ def resolve_strategy(
     *,
     steps: int,
     profile: str | os.PathLike[str] | Profile | None = None,
+    traits: Mapping[str, object] | None = None,
 ) -> Strategy:
-    """The named strategy for a model of this class and these sizes: field defaults, then the profile, then `params`."""
+    """The named strategy for a model of this class and these sizes: field defaults, then the profile, then `params`.
+
+    `traits` are what else is known of the model; where a profile was found that they leave in doubt, that is warned of.
+    """
     kind: type[Strategy] = plugins.strategies[name].value
     if profile is not None:
         given = profile if isinstance(profile, Profile) else load_profile(Path(profile))
         check_fits(given, name, transformer, architecture)
         taken: Profile | None = given
     else:
-        taken = choose_profile(all_profiles(plugins), name, architecture, steps)
+        taken, doubt = surest_profile(all_profiles(plugins), name, architecture, steps, traits or {})
+        if taken is not None and doubt and not set(taken.values) <= set(params):
+            warnings.warn(
+                f"the profile of {taken.model.name or taken.model.transformer} was taken for {name}, since the sizes "
+                f"are the same, but {doubt}; measure one on this model with `cachekit calibrate {name}` or "
+                "`cachekit.calibrating(pipe, ...)`, and give it as `profile=`",
+                CachekitWarning,
+                stacklevel=3,
+            )
     measured = taken.values if taken else {}
     build(kind, name, params)
     strategy = build(kind, name, {**measured, **params})
@@ -153,6 +172,10 @@ def resolve_adapter(transformer: nn.Module, adapter: str | Adapter | None, plugi
     for registration in plugins.adapters:
         if registration.value.fits(transformer):
             return registration.value()
+    for registration in plugins.adapters:
+        reason = registration.value.refusal(transformer)
+        if reason is not None:
+            raise CachekitError(reason)
     known = ", ".join(registration.name for registration in plugins.adapters) or "none"
     raise CachekitError(
         f"no adapter fits a {type(transformer).__name__}; there are {known}; "

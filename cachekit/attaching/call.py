@@ -26,6 +26,8 @@ class PlacedCall:
     run: RunState
     branch: Branch
     step: Step
+    bound: bool
+    """Whether this step must be computed, whatever is decided."""
 
     def begin(self) -> bool:
         """Before the transformer runs: whether it is to."""
@@ -39,7 +41,7 @@ class PlacedCall:
     def decided(self) -> bool | None:
         """Whether this step is to be computed, as far as that is known before its strategy is asked; None if not."""
         index = self.step.index
-        if index >= self.run.schedule.steps:
+        if self.bound or index >= self.run.schedule.steps:
             return True
         if self.branch.strategy.branches == "first":
             leader = self.run.branches[min(self.run.branches)]

@@ -54,6 +54,10 @@ class Clock(ABC):
     def place(self, call: Call) -> Place | None:
         """Where this call is; None for one that belongs to no run, which is the bare model's."""
 
+    def returned(self) -> None:
+        """The call placed last has returned."""
+        return None
+
     @abstractmethod
     def forget(self) -> None:
         """The run was given up (a reset, an exception): the next call begins another."""

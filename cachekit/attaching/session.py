@@ -83,11 +83,15 @@ class Session:
     """Warnings given, each once."""
 
     def __attrs_post_init__(self) -> None:
-        self._schedule = self._settle(self.steps, self.timesteps)
         if self.clock is None:
+            self._schedule = self._settle(self.steps, self.timesteps)
             self.clock = self._own_clock()
+        else:  # it knows the steps of each run, so nothing is planned for a number that may never be asked for
+            self._schedule = Schedule(self.strategy, self.predictor, self.steps, self.timesteps)
         self._whole = self.strategy.scope == "forward"
         self._span = span_of(self.transformer, self.adapter, self.strategy)
+        if not self._whole:
+            self.adapter.check_span(self._span)
         self._gate = Gate(self.adapter, self._span, begin_unseen=self._begin_unseen, end_unseen=self._end_unseen)
         self._signature = inspect.signature(self.transformer.forward)
         self._standing = self._stand()
@@ -145,6 +149,10 @@ class Session:
         self.steps, self.timesteps = count, timesteps
         self._give_up_run()
 
+    def finish(self) -> None:
+        """The run in progress is over, as its caller knows: let go of what it kept. The next call begins another."""
+        self._give_up_run()
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Within it, calls of the transformer are the bare model's and no steps of a run."""
@@ -186,7 +194,9 @@ class Session:
                 if self._gate.left != 1:
                     self._check_passage(self._gate)
                 self._proven = self._proven or self._gate.left == 1
-            return call.end(returned)
+            returned = call.end(returned)
+            self.clock.returned()
+            return returned
         except BaseException:
             self._give_up_run()
             raise
@@ -201,6 +211,10 @@ class Session:
             self._leave_call()
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        kind = self.adapter.call_kind(self._signature, args, kwargs)
+        if kind == "bare":
+            self._foreign = True
+            return True
         timestep = self.adapter.timestep(self._signature, args, kwargs)
         latents = self.adapter.latents(self._signature, args, kwargs)
         if timestep is None and isinstance(self.clock, TimestepClock):
@@ -216,9 +230,9 @@ class Session:
             place.step, run.schedule.steps, place.branch, None, timestep, self._probe, None, latents, self.group
         )
         if self._whole:
-            self._call = ForwardCall(run, branch, step, self.adapter)
+            self._call = ForwardCall(run, branch, step, kind == "computed", self.adapter)
         else:
-            self._call = BodyCall(run, branch, step, self._gate)
+            self._call = BodyCall(run, branch, step, kind == "computed", self._gate)
             self._gate.decide = self._decide_outside()
         return self._call.begin()
 

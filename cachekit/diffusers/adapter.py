@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cachekit.diffusers.families import WRITING_MODES
 from cachekit.diffusers.probes import offered, read
@@ -79,7 +79,23 @@ class DiffusersAdapter(Adapter):
         config = getattr(inner, "config", {})
         return {"transformer": type(inner).__name__, "checkpoint": config.get("_name_or_path") or None}
 
-    def call_kind(self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    def check_span(self, span: Span) -> None:
+        assert self._body is not None
+        if span.reaches_end:
+            return
+        self._body.check_end(span.last)
+        after, family = len(span.blocks) - 1 - span.last, self._body.family
+        strange = self._form(span.last).text and not self._form(span.first).text
+        if family.tail == "none" or strange or (family.tail == "mirrored" and after > span.first):
+            reason = family.why or "they read a text stream that the first of those to skip are not given"
+            raise CachekitError(
+                f"the last {after} blocks of a {self._body.transformer} can't run while those before are skipped: "
+                f"{reason}; choose a strategy that skips them too (no `tail`)"
+            )
+
+    def call_kind(
+        self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Literal["step", "computed", "bare"]:
         """A call that writes a key-value cache, which later calls read, is never skipped."""
         mode = kwargs.get("kv_cache_mode")
         if mode is None:
@@ -124,6 +140,19 @@ class DiffusersAdapter(Adapter):
         if len(form.returns) == 1:
             return form.argument(form.returns[0], args, kwargs)
         return tuple(form.argument(name, args, kwargs) for name in form.returns)
+
+    def forward_output(self, returned: Any) -> torch.Tensor:
+        """The one tensor that the transformer returned; one that returns sound too has no one residual."""
+        import torch
+
+        values = returned.values() if isinstance(returned, Mapping) else returned
+        tensors = [value for value in values if isinstance(value, torch.Tensor)] if isinstance(values, Iterable) else []
+        if not isinstance(returned, torch.Tensor) and len(tensors) > 1:
+            raise CachekitError(
+                f"the transformer returned {len(tensors)} tensors, so its whole call has no one residual; "
+                "choose a strategy that skips its blocks"
+            )
+        return super().forward_output(returned)
 
     def probe(
         self,

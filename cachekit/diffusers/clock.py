@@ -57,6 +57,8 @@ class PipelineRun:
     """Counts the runs."""
     context: str | None = None
     """What the pipeline calls the call that it is making."""
+    listener: Any = None
+    """Who is told of each placed call: `placed()`."""
     _timesteps: torch.Tensor | None = attrs.field(default=None, init=False)
     """Of the run's scheduler: another tensor is another run."""
     _steps: int = attrs.field(default=0, init=False)
@@ -157,10 +159,16 @@ class PipelineClock(Clock):
         where = self.run.place(call)
         if where is None:
             return None
+        if self.run.listener is not None:
+            self.run.listener.placed()
         begins = self.run.number != self._number
         self._number = self.run.number
         step, branch = where
         return Place(step, branch, begins, self.run.steps, self.run.schedule if begins else None)  # type: ignore[arg-type]
+
+    def returned(self) -> None:
+        if self.run.listener is not None:
+            self.run.listener.called()
 
     def forget(self) -> None:
         self._number = None

@@ -6,6 +6,7 @@ A class that is not here is read off its own code (`structure`). Found by runnin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import attrs
 
@@ -29,8 +30,10 @@ class Family:
     """The model writes into what its blocks return, so the span's input is copied."""
     sizes: tuple[str, ...] = ()
     """Sizes of the config that tell its models apart beside width, depth and channels."""
-    refused: str = ""
-    """A block list with whose last block the body may not end (`vace_layers`)."""
+    hints: str = ""
+    """A name in the config for the blocks after which hints are added, which a skipped step leaves out."""
+    tail: str = "any"
+    """Blocks that may run after the span: `any`, `none`, or `mirrored` (no more than run before it)."""
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -38,7 +41,7 @@ FAMILIES: Mapping[str, Family] = {
         "the VACE blocks make the hints that are added after the body's, so a skipped step leaves them out too",
         lists=("vace_blocks", "blocks"),
         returns={"vace_blocks": ("control_hidden_states", "control_hidden_states")},
-        refused="vace_layers",
+        hints="vace_layers",
     ),
     "Cosmos3OmniTransformer": Family(
         "the block's code returns sums, and the registry names its two streams: the second is the image's",
@@ -59,7 +62,12 @@ FAMILIES: Mapping[str, Family] = {
         "blocks of the image alone, then blocks of all, in which reference tokens follow the image's",
         lists=("mode_blocks.image", "single_transformer_blocks"),
         image_first=True,
+        tail="none",
     ),
+    "MotifVideoTransformer3DModel": Family(
+        "its last blocks decode: they read the others' image beside their own", tail="none"
+    ),
+    "HunyuanDiT2DModel": Family("long skip connections: a late block reads the output of an early one", tail="mirrored"),
     "BriaTransformer2DModel": Family("a ControlNet's residual is written into the joined stream", copies=True),
     "ChromaTransformer2DModel": Family("a ControlNet's residual is written into the joined stream", copies=True),
     "CogVideoXTransformer3DModel": Family(
@@ -84,7 +92,7 @@ BODY_LISTS = (
 )
 """What diffusers calls the lists of a body; they run in the order in which the model defines them."""
 
-WRITING_MODES: Mapping[str, str] = {
+WRITING_MODES: Mapping[str, Literal["computed", "bare"]] = {
     "write": "bare",
     "extract": "computed",
     "capture_pre_rope": "bare",

@@ -54,6 +54,20 @@ class Body:
     lists: tuple[tuple[str, int], ...]
     """Name and length of each list."""
     family: Family
+    hinted: tuple[int, ...]
+    """Blocks of the last list after which the model adds a hint."""
+    transformer: str
+    """The class's name."""
+
+    def check_end(self, last: int) -> None:
+        """CachekitError where a skipped step can't be answered at the block at position `last`."""
+        place = last - (len(self.blocks) - self.lists[-1][1])
+        if any(hint >= place for hint in self.hinted):
+            raise CachekitError(
+                f"this {self.transformer} adds a hint after block {max(self.hinted)} ({self.family.hints}), and a "
+                f"skipped step is answered at block {place}, so the hint would be lost; choose a strategy whose span "
+                "ends later, or a model whose last block has no hint"
+            )
 
 
 def body_of(transformer: nn.Module) -> Body:
@@ -74,13 +88,10 @@ def body_of(transformer: nn.Module) -> Body:
             f"the structure of {type(transformer).__name__} is unknown: it has no list of blocks under a name that "
             f"diffusers uses ({', '.join(BODY_LISTS)}); write an adapter for it and give it as `adapter=`"
         )
-    if family.refused and last_is_hinted(transformer, family.refused):
-        raise CachekitError(
-            f"this {type(transformer).__name__} adds a hint after its last block ({family.refused} holds "
-            f"{len(transformer.blocks) - 1}), where a skipped step is answered; a model whose {family.refused} end "  # type: ignore[arg-type]
-            "before can be used"
-        )
-    return Body(tuple(blocks), tuple(forms), tuple(lists), family)
+    hinted = tuple(getattr(transformer.config, family.hints, ())) if family.hints else ()
+    body = Body(tuple(blocks), tuple(forms), tuple(lists), family, hinted, type(transformer).__name__)
+    body.check_end(len(blocks) - 1)
+    return body
 
 
 def known_lists(transformer: nn.Module) -> list[str]:
@@ -101,10 +112,6 @@ def in_turn(transformer: nn.Module, name: str) -> list[nn.Module]:
 def reached(transformer: Any, path: str) -> Sequence[nn.Module]:
     """The list at a path of attributes (of a ModuleDict, keys)."""
     return functools.reduce(getattr, path.split("."), transformer)
-
-
-def last_is_hinted(transformer: Any, places: str) -> bool:
-    return len(transformer.blocks) - 1 in getattr(transformer.config, places, ())
 
 
 def form_of(block: nn.Module, told: tuple[str, ...] | None, transformer: str) -> Form:

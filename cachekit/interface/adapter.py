@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cachekit.errors import CachekitError
 
@@ -40,6 +40,11 @@ class Adapter(ABC):
     def fits(cls, transformer: nn.Module) -> bool:
         """Whether this transformer has the structure that the adapter knows; never raises."""
 
+    @classmethod
+    def refusal(cls, transformer: nn.Module) -> str | None:
+        """Why a transformer of the framework that this adapter serves does not fit, in a sentence; None for any other."""
+        return None
+
     @abstractmethod
     def blocks(self, transformer: nn.Module) -> Sequence[nn.Module]:
         """The body's blocks in the order in which they run."""
@@ -47,6 +52,23 @@ class Adapter(ABC):
     @abstractmethod
     def architecture(self, transformer: nn.Module) -> dict[str, object]:
         """Sizes that tell one model of the family from another, as width and depth; a profile's digest is theirs."""
+
+    def traits(self, transformer: nn.Module) -> dict[str, object]:
+        """What tells models of the same sizes apart, as far as it is known: `transformer` (class), `checkpoint`."""
+        return {"transformer": type(transformer).__name__}
+
+    def check_span(self, span: Span) -> None:
+        """CachekitError where blocks before or after this span can't go on without those in it."""
+        return None
+
+    def call_kind(
+        self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Literal["step", "computed", "bare"]:
+        """Whether a call of the transformer is a step like any other, one that must be computed, or no step at all.
+
+        A call that writes what later calls read, such as a key-value cache, can't be skipped.
+        """
+        return "step"
 
     def hidden(self, span: Span, position: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Residual:
         """What the block at `position` is given: a tensor, or a tuple of one for each stream that the span changes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ class ProfiledModel:
     """Of the architecture."""
     name: str = ""
     """For people: `Open-Sora 1.2`."""
+    requires: dict[str, list[Any]] = attrs.field(factory=dict)
+    """What else must hold, trait by trait: the values allowed; of `checkpoint`, patterns of its name."""
 
     @digest.default
     def _digest(self) -> str:
@@ -129,6 +132,35 @@ def choose_profile(
     profiles: Iterable[Profile], strategy: str, architecture: Mapping[str, object], steps: int
 ) -> Profile | None:
     """Of the profiles of this strategy and model, the one whose step count is nearest; None where there is none."""
+    return surest_profile(profiles, strategy, architecture, steps, {})[0]
+
+
+def surest_profile(
+    profiles: Iterable[Profile],
+    strategy: str,
+    architecture: Mapping[str, object],
+    steps: int,
+    traits: Mapping[str, object],
+) -> tuple[Profile | None, str]:
+    """Of the profiles of this strategy and these sizes the surest by traits, then the nearest in steps; and the doubt.
+
+    None where none fits; the doubt is empty where nothing speaks against the one that does.
+    """
     wanted = digest(architecture)
     fitting = [profile for profile in profiles if profile.strategy == strategy and profile.model.digest == wanted]
-    return min(fitting, key=lambda profile: abs((profile.steps or steps) - steps), default=None)
+    judged = ((profile, doubt_about(profile.model, traits)) for profile in fitting)
+    left = [(profile, doubt) for profile, doubt in judged if doubt is not None]
+    return min(left, key=lambda one: (bool(one[1]), abs((one[0].steps or steps) - steps)), default=(None, ""))
+
+
+def doubt_about(model: ProfiledModel, traits: Mapping[str, object]) -> str | None:
+    """What leaves it open whether a model of these traits is `model`; empty where nothing does, None where it is not."""
+    checkpoint = traits.get("checkpoint")
+    patterns = model.requires.get("checkpoint", [])
+    known = checkpoint is not None and any(re.search(pattern, str(checkpoint), re.IGNORECASE) for pattern in patterns)
+    for trait, allowed in model.requires.items():
+        if trait != "checkpoint" and trait in traits and traits[trait] not in allowed:
+            return None
+    if known or not patterns:
+        return ""
+    return "nothing says which checkpoint this is" if checkpoint is None else f"this checkpoint is {str(checkpoint)!r}"
