@@ -42,8 +42,8 @@ class SmallPipeline:
         arguments |= {self.steps_name: steps, "generator": torch.Generator().manual_seed(seed)} | more
         if self.latent is not None:
             arguments.setdefault("output_type", self.latent)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(), seeded(seed):
+            warnings.simplefilter("ignore", category=FutureWarning)
             returned = pipe(**arguments, return_dict=False)
         return as_tensor(returned[0])
 

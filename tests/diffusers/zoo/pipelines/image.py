@@ -11,7 +11,7 @@ from zoo.models.qwen import COMMON as QWEN
 from zoo.models.sd3 import SD3
 from zoo.parts import build, noise, ones
 from zoo.pipes import SmallPipeline, quiet
-from zoo.vaes import cosmos_vae, dc_vae, image_vae, qwen_vae
+from zoo.vaes import dc_vae, image_vae, qwen_vae
 
 NO_TEXT = {"tokenizer": None, "text_encoder": None}
 NO_TEXTS = NO_TEXT | {"tokenizer_2": None, "text_encoder_2": None}

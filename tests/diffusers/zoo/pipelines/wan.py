@@ -21,9 +21,8 @@ def text_to_video(size: int) -> dict[str, Any]:
 
 
 def unipc(**more: object) -> Any:
-    return diffusers.UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, **more
-    )
+    settings = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
+    return diffusers.UniPCMultistepScheduler(**{**settings, **more})
 
 
 def flow(**more: object) -> Any:
@@ -107,7 +106,7 @@ def skyreels_v2() -> SmallPipeline:
     return SmallPipeline(
         lambda: wan_of(
             diffusers.SkyReelsV2Pipeline,
-            diffusers.UniPCMultistepScheduler(flow_shift=8.0, use_flow_sigmas=True),
+            unipc(flow_shift=8.0),
             transformer=MODELS["skyreels_v2"].make(),
         ),
         text_to_video,
@@ -119,7 +118,7 @@ def skyreels_v2_forcing() -> SmallPipeline:
     return SmallPipeline(
         lambda: wan_of(
             diffusers.SkyReelsV2DiffusionForcingPipeline,
-            diffusers.UniPCMultistepScheduler(flow_shift=8.0, use_flow_sigmas=True),
+            unipc(flow_shift=8.0),
             transformer=MODELS["skyreels_v2"].make(),
         ),
         lambda size: text_to_video(size) | {"prompt": None, "base_num_frames": 5},
