@@ -97,9 +97,9 @@ class DiffusersAdapter(Adapter):
         self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Literal["step", "computed", "bare"]:
         """A call that writes a key-value cache, which later calls read, is never skipped."""
-        mode = kwargs.get("kv_cache_mode")
-        if mode is None:
-            mode = getattr(kwargs.get("kv_caches"), "mode", None)
+        mode, layers = kwargs.get("kv_cache_mode"), kwargs.get("kv_caches")
+        if mode is None and layers is not None:
+            mode = getattr(layers[0], "mode", None)
         return WRITING_MODES.get(mode, "step") if isinstance(mode, str) else "step"
 
     def hidden(self, span: Span, position: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Residual:

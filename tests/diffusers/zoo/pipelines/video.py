@@ -106,13 +106,24 @@ def video_of_8(size: int) -> dict[str, Any]:
     }
 
 
+SAMPLING = {
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "snr_shift_scale": 3.0,
+}
+"""As CogVideoX-2b is published."""
+
+
 def cogvideox() -> SmallPipeline:
-    return SmallPipeline(lambda: cogvideox_of(diffusers.DDIMScheduler()), video_of_8, calls=(1, 1))
+    """A sampler that keeps no step index."""
+    return SmallPipeline(
+        lambda: cogvideox_of(diffusers.CogVideoXDDIMScheduler(**SAMPLING)), video_of_8, calls=(1, 1)
+    )
 
 
 def cogvideox_dpm() -> SmallPipeline:
-    """A sampler that keeps no step index."""
-    return SmallPipeline(lambda: cogvideox_of(diffusers.CogVideoXDPMScheduler()), video_of_8, calls=(1, 1))
+    return SmallPipeline(lambda: cogvideox_of(diffusers.CogVideoXDPMScheduler(**SAMPLING)), video_of_8, calls=(1, 1))
 
 
 def ltx_call(size: int) -> dict[str, Any]:
