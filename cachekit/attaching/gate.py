@@ -65,6 +65,9 @@ class Gate:
     misfit: bool = False
     """Whether a skip became a computed step, since the prediction is of other shapes."""
     residual: Residual | None = None
+    inner: int | None = None
+    """Position of a block whose own residual is wanted on computed steps."""
+    inner_residual: Residual | None = None
     versions: tuple[int, ...] = ()
 
     def open(self, *, ahead: bool, skipping: bool, prediction: Residual | None, keep: bool) -> None:
@@ -80,7 +83,7 @@ class Gate:
     def close(self) -> None:
         """It is over: let go of all that it brought."""
         self.bare, self.unseen = True, False
-        self.entered = self.hidden = self.prediction = self.residual = None
+        self.entered = self.hidden = self.prediction = self.residual = self.inner_residual = None
 
     def enter(self, position: int, args: Arguments, kwargs: KeywordArguments) -> None:
         """The first of the span's blocks that this call runs is reached."""
@@ -97,6 +100,15 @@ class Gate:
             self.decide(self)
         elif self.skipping and self.prediction is not None and not same_shapes(hidden, self.prediction):
             self.skipping, self.misfit = False, True
+
+    def watched(self, position: int, call: Forward, args: Arguments, kwargs: KeywordArguments) -> Any:
+        """Run the block inside whose own residual is wanted."""
+        hidden = self.adapter.hidden(self.span, position, args, kwargs)
+        if self.adapter.clone_hidden:
+            hidden = clone(hidden)
+        returned = call(*args, **kwargs)
+        self.inner_residual = subtract(self.adapter.output(self.span, returned, hidden), hidden)
+        return returned
 
     def leave(self, returned: Any) -> None:
         """The span's last block has computed."""
@@ -142,7 +154,7 @@ def body_entrance(gate: Gate, call: Forward) -> Forward:
 
 def span_entrance(gate: Gate, position: int, call: Forward) -> Forward:
     """What stands before a block of the span."""
-    last = position == gate.span.last
+    last, watched = position == gate.span.last, position == gate.inner
 
     def enter(*args: Any, **kwargs: Any) -> Any:
         if gate.bare and (torch.compiler.is_compiling() or position != gate.span.first or not gate.opened_unseen()):
@@ -150,7 +162,7 @@ def span_entrance(gate: Gate, position: int, call: Forward) -> Forward:
         if gate.hidden is None:
             gate.enter(position, args, kwargs)
         if not gate.skipping:
-            returned = call(*args, **kwargs)
+            returned = gate.watched(position, call, args, kwargs) if watched else call(*args, **kwargs)
             if last:
                 gate.leave(returned)
         elif last:

@@ -40,8 +40,9 @@ class Branch:
     @property
     def predicts_ahead(self) -> bool:
         """Whether its predictor needs nothing of the step but its position."""
-        kind = type(self.predictor)
-        return isinstance(self.predictor, LinearPredictor) and kind.predict is LinearPredictor.predict
+        if not isinstance(self.predictor, LinearPredictor):
+            return False
+        return type(self.predictor).predict is LinearPredictor.predict and self.predictor.of == "residual"
 
     def record(self, index: int, computed: bool) -> None:
         """Note the decision of step `index`; steps in which the branch was not called are marked so."""

@@ -88,7 +88,13 @@ class Session:
             self.clock = self._own_clock()
         self._whole = self.strategy.scope == "forward"
         self._span = span_of(self.transformer, self.adapter, self.strategy)
-        self._gate = Gate(self.adapter, self._span, begin_unseen=self._begin_unseen, end_unseen=self._end_unseen)
+        self._gate = Gate(
+            self.adapter,
+            self._span,
+            inner=self.strategy.inner,
+            begin_unseen=self._begin_unseen,
+            end_unseen=self._end_unseen,
+        )
         self._signature = inspect.signature(self.transformer.forward)
         self._standing = self._stand()
 
