@@ -30,10 +30,11 @@ def span_of(transformer: nn.Module, adapter: Adapter, strategy: Strategy) -> Spa
             f"none of the {len(blocks)} blocks of this {type(transformer).__name__} to skip; choose fewer"
         )
     inner = strategy.inner
-    if inner is not None and not strategy.head <= inner < len(blocks) - strategy.tail:
+    first, last = strategy.head, len(blocks) - strategy.tail - 1
+    if inner is not None and not first <= inner <= last:
         raise CachekitError(
-            f"{name} watches block {inner}, but skips blocks {strategy.head} to {len(blocks) - strategy.tail - 1} of this "
-            f"{type(transformer).__name__}; choose one of them with inner="
+            f"{name} watches block {inner}, but skips blocks {first} to {last} of this {type(transformer).__name__}; "
+            "choose one of them with inner="
         )
     if len({id(block) for block in blocks}) < len(blocks):
         raise CachekitError(

@@ -42,7 +42,7 @@ class LinearPredictor(Predictor):
     """
 
     of: ClassVar[str] = "residual"
-    """What is combined: each `residual`, or each `output`, from which the step's input is then taken. May be a parameter."""
+    """What is combined: `residual`, or `output`, from which the step's input is then taken. May be a parameter."""
     _kept: list[tuple[int, Residual]] = attrs.field(factory=list, init=False, repr=False)
 
     @property
@@ -70,9 +70,9 @@ class LinearPredictor(Predictor):
 def backward_differences(computed: Sequence[int], order: int, *, first: int = 0) -> list[list[float]]:
     """The weights of the computed residuals, oldest first, in F, ΔF, Δ²F, ... at the last of them, up to `order`.
 
-    Δ^{i+1}F = (Δ^i F - Δ^i F') / distance, F' one computed step earlier (TaylorSeer, arXiv 2503.06923): each distance is
-    that of two computed steps, so that beyond order 1 these are not the divided differences of a polynomial. Before step
-    `first` no differences are taken.
+    Δ^{i+1}F = (Δ^i F - Δ^i F') / distance, F' one computed step earlier (TaylorSeer, arXiv 2503.06923): each distance
+    is that of two computed steps, so that beyond order 1 these are not the divided differences of a polynomial. Before
+    step `first` no differences are taken.
     """
     rows: list[list[float]] = []
     for place, position in enumerate(computed):

@@ -54,7 +54,9 @@ class Step:
     def inner(self) -> Residual:
         """What the block at the strategy's `inner` position added to its input, once a computed step has run."""
         if self._inner is None:
-            raise CachekitError("the residual of a block inside is known once a step was computed, where `inner` names it")
+            raise CachekitError(
+                "the residual of a block inside is known once a step was computed, where `inner` names it"
+            )
         return self._inner
 
     @property
@@ -87,10 +89,10 @@ class Step:
 
     def means(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """mean |x| of each tensor over all ranks of the session's group, unread: nothing waits for the GPU."""
-        means = tuple(tensor.abs().mean() for tensor in tensors)
+        means = [(tensor.abs().mean(), tensor.numel()) for tensor in tensors]
         if self._group is None:
-            return means
-        return tuple(mean_over_ranks(mean, mean, x.numel(), self._group)[0] for mean, x in zip(means, tensors, strict=True))
+            return tuple(mean for mean, _ in means)
+        return tuple(mean_over_ranks(mean, mean, elements, self._group)[0] for mean, elements in means)
 
     def relative_change(self, now: torch.Tensor, before: torch.Tensor) -> float:
         """mean |now - before| / mean |before| over all ranks of the session's group; reading it waits for the GPU.
