@@ -18,7 +18,7 @@ FLOORS = (
     {"registry", "cachekit_eval"},
     {"profiles"},
     {"attaching"},
-    {"generation"},
+    {"generation", "testing"},
     {"opensora", "diffusers"},
     {"calibration"},
     {"scaling"},

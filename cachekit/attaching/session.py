@@ -126,6 +126,11 @@ class Session:
         branches = self._run.branches.values() if self._run is not None else ()
         return held_bytes([(branch.strategy, branch.predictor) for branch in branches])
 
+    @property
+    def strategies(self) -> list[Strategy]:
+        """Of the run in progress, each branch's copy."""
+        return [branch.strategy for branch in self._run.branches.values()] if self._run is not None else []
+
     def detach(self) -> None:
         """Put the transformer back as it was and let go of everything kept; a second call does nothing."""
         for standing in reversed(self._standing):
