@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from cachekit.attaching.run import Branch, RunState
+from cachekit.attaching.run import Branch, RunState, predicts_ahead
 from cachekit.errors import CachekitError
 from cachekit.interface.residuals import layout, matching
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Strategy
@@ -89,7 +89,7 @@ class BodyCall(PlacedCall):
         """Tell the blocks what is decided, or that they are to ask."""
         decided, branch = self.decided, self.branch
         skipping = decided is False and branch.kept is not None
-        ahead = decided is not None and (not skipping or branch.predicts_ahead)
+        ahead = decided is not None and (not skipping or predicts_ahead(branch.predictor))
         self.gate.dtypes = branch.dtypes
         self.gate.open(
             ahead=ahead,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from cachekit.attaching.interception import never_compile
 from cachekit.errors import CachekitError
 from cachekit.interface.residuals import add, cast, clone, same_shapes, streams, subtract
 
@@ -54,6 +55,8 @@ class Gate:
     keep: bool = True
     """Whether a computed step's residual is wanted."""
     decide: Callable[[Gate], None] | None = None
+    ask: Callable[[int, Arguments, KeywordArguments], None] | None = None
+    """`enter`, out of dynamo's sight."""
     dtypes: tuple[torch.dtype, ...] | None = None
     """Of the span's output, stream by stream, where the run has seen it."""
 
@@ -173,6 +176,20 @@ def span_entrance(gate: Gate, position: int, call: Forward) -> Forward:
             gate.end_unseen()
         return returned
 
+    return enter
+
+
+def asking_entrance(gate: Gate, position: int, call: Forward) -> Forward:
+    """What stands before the span's first block where the strategy is asked there: one break in a compiled model."""
+    inside = span_entrance(gate, position, call)
+
+    def enter(*args: Any, **kwargs: Any) -> Any:
+        if not gate.bare and not gate.ahead and gate.hidden is None:
+            assert gate.ask is not None
+            gate.ask(position, args, kwargs)
+        return inside(*args, **kwargs)
+
+    never_compile(enter)
     return enter
 
 
