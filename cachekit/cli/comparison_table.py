@@ -41,7 +41,7 @@ def show_table(shown: Console, comparison: Comparison) -> None:
     shown.print(table)
     for metric in comparison.metrics:
         if metric.unavailable is not None:
-            shown.print(f"{metric.label} is not available: {metric.unavailable}", highlight=False)
+            shown.print(f"{metric.label} is not available: {metric.unavailable}")
 
 
 def unfinished(row: Row) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.options import MOST_THREADS, Whole, json_option, plugin_option
 from cachekit.cli.report import console, write_json
+from cachekit.cli.results import RESULT, Command
 from cachekit.errors import CachekitError
 
 
-@click.command("eval")
+@click.command("eval", cls=Command)
 @click.option("--gt", required=True, metavar="FOLDER", help="The uncached model's videos.")
 @click.option(
     "--gen",
@@ -30,8 +31,8 @@ from cachekit.errors import CachekitError
 @click.option("--resize", is_flag=True, help="Resize and crop gt's frames to gen's where their sizes differ.")
 @click.option("--common-frames", is_flag=True, help="Compare the first frames that both videos have.")
 @click.option("--per-frame", is_flag=True, help="Keep every frame's figures in the JSON.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write a line a video to FILE.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute in; no digit depends on it.")
+@click.option("--csv", "csv_file", type=RESULT, metavar="FILE", help="Write a line a video to FILE.")
+@click.option("--threads", type=Whole(1, MOST_THREADS), help="Threads to compute in; no digit depends on it.")
 @click.argument("more", nargs=-1, metavar="")
 @json_option
 @plugin_option
@@ -79,7 +80,7 @@ def evaluate_command(
             threads=threads,
             progress=shown,
         )
-    show(evaluations, notes, console(json_file))
+    show(evaluations, notes, console(json_file, markup=True))
     if csv_file is not None:
         write_csv(evaluations, csv_file)
     write_json(as_json(evaluations, notes), json_file)
