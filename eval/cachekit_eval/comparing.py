@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -165,7 +165,7 @@ def aligned(pair: Pair, *, common_frames: bool) -> Alignment:
         raise PairError(f"the frames of {quoted(pair.name)} can't be read: {error.strerror}") from error
 
 
-def frame_pairs(pair: Pair, *, common_frames: bool = False) -> Iterator[tuple[Frames, Frames]]:
+def frame_pairs(pair: Pair, *, common_frames: bool = False) -> Generator[tuple[Frames, Frames], None, None]:
     """The frames of two videos that were compared, `[H, W, 3]` each, gt's fitted to gen's size."""
     alignment = aligned(pair, common_frames=common_frames)
     readers = Reader(pair.gt, alignment.gt), Reader(pair.gen, alignment.gen)

@@ -118,7 +118,20 @@ def evaluate_folders(
     options = Options(resize=resize, common_frames=common_frames, subset=subset, per_frame=per_frame, threads=threads)
     request = prepare(gt, gens, options)
     selection = select_metrics(metrics, _text(lpips_weights), lpips_device)
-    return Evaluator(request, selection, _keeper(keep_in, selection, options), tuple(notes), progress).run()
+    return evaluate_request(request, selection, keep_in=keep_in, notes=notes, progress=progress)
+
+
+def evaluate_request(
+    request: Request,
+    selection: Selection,
+    *,
+    keep_in: PathLike | None = None,
+    notes: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> list[Evaluation]:
+    """What was prepared, evaluated."""
+    keeper = _keeper(keep_in, selection, request.options)
+    return Evaluator(request, selection, keeper, tuple(notes), progress).run()
 
 
 @attrs.frozen

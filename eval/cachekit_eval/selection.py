@@ -35,11 +35,14 @@ class Selection:
 
 def shipped_metrics() -> dict[str, type[Measure]]:
     """The classes of the metrics that ship, by name."""
+    from cachekit_eval.metrics.flicker import Flicker
     from cachekit_eval.metrics.lpips import Lpips
+    from cachekit_eval.metrics.ms_ssim import MsSsim
     from cachekit_eval.metrics.psnr import Psnr
     from cachekit_eval.metrics.ssim import Ssim
+    from cachekit_eval.metrics.vmaf import Vmaf
 
-    return {"psnr": Psnr, "ssim": Ssim, LPIPS: Lpips}
+    return {"psnr": Psnr, "ssim": Ssim, LPIPS: Lpips, "ms-ssim": MsSsim, "flicker": Flicker, "vmaf": Vmaf}
 
 
 def select_metrics(
@@ -98,7 +101,10 @@ def _named(item: str | Measure | NamedMetric, lpips_fields: Mapping[str, str], *
     if item not in known:
         raise unknown("metric", item, known)
     kind = known[item]
-    metric = kind(**lpips_fields) if issubclass(kind, Lpips) else kind()
+    try:
+        metric = kind(**lpips_fields) if issubclass(kind, Lpips) else kind()
+    except ValueError as error:
+        raise CachekitError(f"{item}: {error.args[0]}") from error
     return NamedMetric(item, metric, kind.__module__, required)
 
 
