@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cachekit.interface.predictor import Damped as Damped
     from cachekit.interface.predictor import LinearPredictor as LinearPredictor
     from cachekit.interface.predictor import Predictor as Predictor
+    from cachekit.interface.predictor import backward_differences as backward_differences
     from cachekit.interface.progress import Progress as Progress
     from cachekit.interface.residuals import Residual as Residual
     from cachekit.interface.residuals import add as add
@@ -83,6 +84,7 @@ _HOMES = {
     "UNCACHED": "interface.strategy",
     "add": "interface.residuals",
     "attach": "attaching.attach",
+    "backward_differences": "interface.predictor",
     "combine": "interface.residuals",
     "detach": "attaching.attach",
     "disable": "diffusers.enabling",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from cachekit.attaching.run import Branch, RunState
+from cachekit.attaching.run import Branch, RunState, predicts_ahead
 from cachekit.errors import CachekitError
-from cachekit.interface.residuals import layout
+from cachekit.interface.residuals import layout, matching
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Strategy
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class BodyCall(PlacedCall):
         """Tell the blocks what is decided, or that they are to ask."""
         decided, branch = self.decided, self.branch
         skipping = decided is False and branch.kept is not None
-        ahead = decided is not None and (not skipping or branch.predicts_ahead)
+        ahead = decided is not None and (not skipping or predicts_ahead(branch.predictor))
         self.gate.dtypes = branch.dtypes
         self.gate.open(
             ahead=ahead,
@@ -120,6 +120,7 @@ class BodyCall(PlacedCall):
         if gate.left == 0:
             self.branch.kept = None
         elif not gate.skipping and gate.residual is not None and self.keeps:
+            self.step._inner = gate.inner_residual
             self.take_in(gate.residual, gate.dtypes)
         self.settle(computed=not gate.skipping)
         return returned
@@ -158,21 +159,3 @@ class ForwardCall(PlacedCall):
             )
         output = (matching(latents, predicted) + predicted).to(self.branch.dtypes[0])
         return self.adapter.forward_answer(self.branch.template, output)
-
-
-def matching(latents: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """The latents in the output's shape: without channels that only condition, twice where a variance is learnt too."""
-    if latents.shape == output.shape:
-        return latents
-    differing = [d for d, (a, b) in enumerate(zip(latents.shape, output.shape, strict=False)) if a != b]
-    if latents.ndim == output.ndim and len(differing) == 1:
-        (axis,) = differing
-        have, want = latents.shape[axis], output.shape[axis]
-        if have > want:
-            return latents.narrow(axis, 0, want)
-        if want % have == 0:
-            return torch.cat([latents] * (want // have), dim=axis)
-    raise CachekitError(
-        f"the transformer takes latents of shape {tuple(latents.shape)} and returns {tuple(output.shape)}, so its "
-        "whole call has no residual; choose a strategy that skips its blocks"
-    )

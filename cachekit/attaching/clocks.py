@@ -113,6 +113,8 @@ class TimestepClock(Clock):
     """All that the call before was given."""
     _given_up: list[float] = attrs.field(factory=list, init=False)
     """The one step of the run before, in case the next shows that timesteps go the other way."""
+    _turned: bool = attrs.field(default=False, init=False)
+    """Whether this run changed the way that timesteps are taken to go."""
     _warning: str | None = attrs.field(default=None, init=False)
 
     @classmethod
@@ -145,7 +147,7 @@ class TimestepClock(Clock):
         return self._warning
 
     def _begin(self, now: float, call: Call) -> Place:
-        self._seen, self._calls = [now], 1
+        self._seen, self._calls, self._turned = [now], 1, False
         self._first, self._latest = Given.of(call.latents), None
         return Place(0, 0, begins=True)
 
@@ -181,12 +183,18 @@ class TimestepClock(Clock):
         return Place(0, self._calls - 1, dropped=calls)
 
     def _back(self, now: float, call: Call) -> Place:
-        """Against the way that timesteps go: another run, or at the second such move in a row, the other way."""
+        """Against the way that timesteps go: another run, or at the second such move in a row, the other way.
+
+        Where that was wrong (calls at 100, 500 and then a run from 1000), the run began at the step before.
+        """
         alone = len(self._seen) == 1
-        if alone and (self._given_up or (self._seen[0] == 0 and not self.rises)):
-            self.rises = not self.rises
+        if alone and self._given_up:
+            self.rises, self._turned = not self.rises, True
             recovered, self._seen, self._given_up = len(self._given_up), [*self._given_up, *self._seen], []
             return self._next(now, recovered)
+        if self._turned:
+            self.rises, self._turned, self._seen = not self.rises, False, self._seen[-1:]
+            return attrs.evolve(self._next(now, recovered=1), begins=True)
         self._given_up = self._seen if alone else []
         return self._begin(now, call)
 
@@ -237,7 +245,8 @@ class Argument:
 
         if isinstance(value, torch.Tensor):
             return cls(weakref.ref(value), version(value))
-        return cls(lambda: value, 0)
+        held = value if value is None or isinstance(value, (bool, int, float, str)) else NEVER
+        return cls(lambda: held, 0)
 
     def still(self, value: object) -> bool:
         """Whether `value` is the very same, and unchanged since."""
@@ -245,6 +254,10 @@ class Argument:
 
         written = version(value) if isinstance(value, torch.Tensor) else 0
         return self.there() is value and self.version == written
+
+
+NEVER = object()
+"""What no argument is: in place of those that can't be remembered without holding them."""
 
 
 def version(tensor: torch.Tensor) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from cachekit.attaching.interception import never_compile
 from cachekit.errors import CachekitError
 from cachekit.interface.residuals import add, cast, clone, same_shapes, streams, subtract
 
@@ -54,6 +55,8 @@ class Gate:
     keep: bool = True
     """Whether a computed step's residual is wanted."""
     decide: Callable[[Gate], None] | None = None
+    ask: Callable[[int, Arguments, KeywordArguments], None] | None = None
+    """`enter`, out of dynamo's sight."""
     dtypes: tuple[torch.dtype, ...] | None = None
     """Of the span's output, stream by stream, where the run has seen it."""
 
@@ -65,6 +68,9 @@ class Gate:
     misfit: bool = False
     """Whether a skip became a computed step, since the prediction is of other shapes."""
     residual: Residual | None = None
+    inner: int | None = None
+    """Position of a block whose own residual is wanted on computed steps."""
+    inner_residual: Residual | None = None
     versions: tuple[int, ...] = ()
 
     def open(self, *, ahead: bool, skipping: bool, prediction: Residual | None, keep: bool) -> None:
@@ -80,7 +86,7 @@ class Gate:
     def close(self) -> None:
         """It is over: let go of all that it brought."""
         self.bare, self.unseen = True, False
-        self.entered = self.hidden = self.prediction = self.residual = None
+        self.entered = self.hidden = self.prediction = self.residual = self.inner_residual = None
 
     def enter(self, position: int, args: Arguments, kwargs: KeywordArguments) -> None:
         """The first of the span's blocks that this call runs is reached."""
@@ -97,6 +103,15 @@ class Gate:
             self.decide(self)
         elif self.skipping and self.prediction is not None and not same_shapes(hidden, self.prediction):
             self.skipping, self.misfit = False, True
+
+    def watched(self, position: int, call: Forward, args: Arguments, kwargs: KeywordArguments) -> Any:
+        """Run the block inside whose own residual is wanted."""
+        hidden = self.adapter.hidden(self.span, position, args, kwargs)
+        if self.adapter.clone_hidden:
+            hidden = clone(hidden)
+        returned = call(*args, **kwargs)
+        self.inner_residual = subtract(self.adapter.output(self.span, returned, hidden), hidden)
+        return returned
 
     def leave(self, returned: Any) -> None:
         """The span's last block has computed."""
@@ -142,7 +157,7 @@ def body_entrance(gate: Gate, call: Forward) -> Forward:
 
 def span_entrance(gate: Gate, position: int, call: Forward) -> Forward:
     """What stands before a block of the span."""
-    last = position == gate.span.last
+    last, watched = position == gate.span.last, position == gate.inner
 
     def enter(*args: Any, **kwargs: Any) -> Any:
         if gate.bare and (torch.compiler.is_compiling() or position != gate.span.first or not gate.opened_unseen()):
@@ -150,7 +165,7 @@ def span_entrance(gate: Gate, position: int, call: Forward) -> Forward:
         if gate.hidden is None:
             gate.enter(position, args, kwargs)
         if not gate.skipping:
-            returned = call(*args, **kwargs)
+            returned = gate.watched(position, call, args, kwargs) if watched else call(*args, **kwargs)
             if last:
                 gate.leave(returned)
         elif last:
@@ -161,6 +176,20 @@ def span_entrance(gate: Gate, position: int, call: Forward) -> Forward:
             gate.end_unseen()
         return returned
 
+    return enter
+
+
+def asking_entrance(gate: Gate, position: int, call: Forward) -> Forward:
+    """What stands before the span's first block where the strategy is asked there: one break in a compiled model."""
+    inside = span_entrance(gate, position, call)
+
+    def enter(*args: Any, **kwargs: Any) -> Any:
+        if not gate.bare and not gate.ahead and gate.hidden is None:
+            assert gate.ask is not None
+            gate.ask(position, args, kwargs)
+        return inside(*args, **kwargs)
+
+    never_compile(enter)
     return enter
 
 

@@ -58,17 +58,19 @@ def transformer_entrance(listener: Listener, call: Forward) -> Forward:
                 raise
         return end(returned)
 
-    never_compile(enter.__code__)
+    never_compile(enter)
     return enter
 
 
-def never_compile(code: types.CodeType) -> None:
-    """Have dynamo run frames of this code as they are, those called from them as it likes.
+def never_compile(function: Forward) -> None:
+    """Have dynamo run this function's frames as they are, those called from them as it likes.
 
     `torch._dynamo.disable(recursive=False)` does the same, but importing it takes seconds that only compiling owes.
     """
     from torch._C._dynamo import eval_frame
 
+    code = function.__code__
+    function.__dict__["_torchdynamo_disable"] = True
     if hasattr(eval_frame, "set_code_exec_strategy"):
         strategy = eval_frame._FrameExecStrategy(eval_frame._FrameAction.SKIP, eval_frame._FrameAction.DEFAULT)
         eval_frame.set_code_exec_strategy(code, strategy)

@@ -37,12 +37,6 @@ class Branch:
     template: Any = None
     """What the transformer returned, without its tensor, where its whole call is the span."""
 
-    @property
-    def predicts_ahead(self) -> bool:
-        """Whether its predictor needs nothing of the step but its position."""
-        kind = type(self.predictor)
-        return isinstance(self.predictor, LinearPredictor) and kind.predict is LinearPredictor.predict
-
     def record(self, index: int, computed: bool) -> None:
         """Note the decision of step `index`; steps in which the branch was not called are marked so."""
         self.decisions = self.decisions.ljust(index, NOT_CALLED) + (COMPUTED if computed else SKIPPED)
@@ -80,6 +74,13 @@ class Branch:
                 f"{told(self.residual_layout or ())}, but gave {told(found)}"
             )
         return cast("Residual", predicted)
+
+
+def predicts_ahead(predictor: Predictor) -> bool:
+    """Whether it needs nothing of a step but its position, so that it can predict before the transformer runs."""
+    if not isinstance(predictor, LinearPredictor) or predictor.of != "residual":
+        return False
+    return type(predictor).predict is LinearPredictor.predict
 
 
 def told(streams: tuple[Any, ...]) -> str:

@@ -20,9 +20,9 @@ import torch
 
 from cachekit.attaching.call import BodyCall, ForwardCall, PlacedCall
 from cachekit.attaching.clocks import Call, Clock, CountingClock, Place, TimestepClock
-from cachekit.attaching.gate import Gate, body_entrance, span_entrance
+from cachekit.attaching.gate import Gate, asking_entrance, body_entrance, span_entrance
 from cachekit.attaching.interception import Standing, standing_before, transformer_entrance
-from cachekit.attaching.run import RunState, Schedule
+from cachekit.attaching.run import RunState, Schedule, predicts_ahead
 from cachekit.attaching.spans import span_of
 from cachekit.attaching.trace import Trace
 from cachekit.errors import CachekitError, CachekitWarning
@@ -77,8 +77,7 @@ class Session:
     """Whether the span's last block has ever run, so that the adapter is right about it."""
     _busy: threading.Lock = attrs.field(factory=threading.Lock, init=False)
     """Held through each call."""
-    _deciding: Callable[[Gate], None] | None = attrs.field(default=None, init=False)
-    _out_of_graph: bool = attrs.field(default=False, init=False)
+    _hidden_from_dynamo: bool = attrs.field(default=False, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
     """Warnings given, each once."""
 
@@ -90,9 +89,19 @@ class Session:
             self._schedule = Schedule(self.strategy, self.predictor, self.steps, self.timesteps)
         self._whole = self.strategy.scope == "forward"
         self._span = span_of(self.transformer, self.adapter, self.strategy)
+<<<<<<< HEAD
         if not self._whole:
             self.adapter.check_span(self._span)
         self._gate = Gate(self.adapter, self._span, begin_unseen=self._begin_unseen, end_unseen=self._end_unseen)
+=======
+        self._gate = Gate(
+            self.adapter,
+            self._span,
+            inner=self.strategy.inner,
+            begin_unseen=self._begin_unseen,
+            end_unseen=self._end_unseen,
+        )
+>>>>>>> core
         self._signature = inspect.signature(self.transformer.forward)
         self._standing = self._stand()
 
@@ -123,6 +132,11 @@ class Session:
         """Bytes of the tensors that strategy and predictor hold at this moment."""
         branches = self._run.branches.values() if self._run is not None else ()
         return held_bytes([(branch.strategy, branch.predictor) for branch in branches])
+
+    @property
+    def strategies(self) -> list[Strategy]:
+        """Of the run in progress, each branch's copy."""
+        return [branch.strategy for branch in self._run.branches.values()] if self._run is not None else []
 
     def detach(self) -> None:
         """Put the transformer back as it was and let go of everything kept; a second call does nothing."""
@@ -232,8 +246,13 @@ class Session:
         if self._whole:
             self._call = ForwardCall(run, branch, step, kind == "computed", self.adapter)
         else:
+<<<<<<< HEAD
             self._call = BodyCall(run, branch, step, kind == "computed", self._gate)
             self._gate.decide = self._decide_outside()
+=======
+            self._call = BodyCall(run, branch, step, self._gate)
+            self._hide_from_dynamo()
+>>>>>>> core
         return self._call.begin()
 
     def _run_at(self, place: Place) -> RunState:
@@ -290,12 +309,13 @@ class Session:
             raise CachekitError(f"the probe {name!r} is known only once the model's body is entered")
         return self.adapter.probe(name, self.transformer, entered.hidden, entered.args, entered.kwargs)
 
-    def _decide_outside(self) -> Callable[[Gate], None]:
-        """`_decide`, which dynamo is to leave alone."""
-        if self._deciding is None or ("torch._dynamo" in sys.modules and not self._out_of_graph):
-            self._out_of_graph = "torch._dynamo" in sys.modules
-            self._deciding = torch.compiler.disable(self._decide) if self._out_of_graph else self._decide
-        return self._deciding
+    def _hide_from_dynamo(self) -> None:
+        """Have the gate ask without being traced, once somebody compiles."""
+        seen = "torch._dynamo" in sys.modules
+        if self._gate.ask is None or (seen and not self._hidden_from_dynamo):
+            hide: Callable[[Any], Any] = torch.compiler.disable if seen else (lambda function: function)
+            self._gate.decide, self._gate.ask = hide(self._decide), hide(self._gate.enter)
+            self._hidden_from_dynamo = seen
 
     def _begin_unseen(self) -> bool:
         """The span is entered though no call has begun: the forward was called past the transformer's `__call__`.
@@ -346,6 +366,12 @@ class Session:
             self.clock.steps = self.steps
         self.clock.forget()
 
+    @property
+    def _ahead(self) -> bool:
+        """Whether the strategy plans, with a predictor that needs nothing of a step but its position."""
+        plan, predictor = self._schedule.settle(0)
+        return plan is not None and predicts_ahead(predictor)
+
     def _settle(self, steps: int, timesteps: tuple[float, ...] | None) -> Schedule:
         """All that depends on the schedule alone; CachekitError where the strategy refuses it."""
         schedule = Schedule(self.strategy, self.predictor, steps, timesteps)
@@ -372,7 +398,8 @@ class Session:
                 if self._span.first > 0:
                     standing.append(Standing.put(blocks[0], self, partial(body_entrance, self._gate)))
                 for position in range(self._span.first, self._span.last + 1):
-                    make = partial(span_entrance, self._gate, position)
+                    asks = position == self._span.first and not self._ahead
+                    make = partial(asking_entrance if asks else span_entrance, self._gate, position)
                     standing.append(Standing.put(blocks[position], self, make))
             standing.append(Standing.put(self.transformer, self, partial(transformer_entrance, self)))
         except BaseException:

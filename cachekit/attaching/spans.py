@@ -29,6 +29,13 @@ def span_of(transformer: nn.Module, adapter: Adapter, strategy: Strategy) -> Spa
             f"{name} runs the first {strategy.head} and the last {strategy.tail} blocks on every step, which leaves "
             f"none of the {len(blocks)} blocks of this {type(transformer).__name__} to skip; choose fewer"
         )
+    inner = strategy.inner
+    first, last = strategy.head, len(blocks) - strategy.tail - 1
+    if inner is not None and not first <= inner <= last:
+        raise CachekitError(
+            f"{name} watches block {inner}, but skips blocks {first} to {last} of this {type(transformer).__name__}; "
+            "choose one of them with inner="
+        )
     if len({id(block) for block in blocks}) < len(blocks):
         raise CachekitError(
             f"a block stands twice among those that {type(adapter).__name__} names of this "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cachekit.errors import CachekitError
+from cachekit.interface.residuals import add, matching
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +36,7 @@ class Step:
     _entry: Residual | None = None
     _latents: torch.Tensor | None = None
     _group: ProcessGroup | None = None
+    _inner: Residual | None = None
 
     @property
     def hidden(self) -> Residual:
@@ -47,6 +49,15 @@ class Step:
     def entry(self) -> Residual:
         """The body's input: what the first block was given, which is `hidden` where the strategy has no head."""
         return self.hidden if self._entry is None else self._entry
+
+    @property
+    def inner(self) -> Residual:
+        """What the block at the strategy's `inner` position added to its input, once a computed step has run."""
+        if self._inner is None:
+            raise CachekitError(
+                "the residual of a block inside is known once a step was computed, where `inner` names it"
+            )
+        return self._inner
 
     @property
     def latents(self) -> torch.Tensor:
@@ -68,6 +79,20 @@ class Step:
     def probe(self, name: str) -> torch.Tensor:
         """A cheap tensor of this step that the adapter offers, such as `modulated_input`."""
         return self._probe(name)
+
+    def output(self, residual: Residual) -> Residual:
+        """The span's output: its input, in the residual's shape, and that residual."""
+        hidden = self.hidden
+        if not isinstance(hidden, tuple) and not isinstance(residual, tuple):
+            hidden = matching(hidden, residual)
+        return add(hidden, residual)
+
+    def means(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """mean |x| of each tensor over all ranks of the session's group, unread: nothing waits for the GPU."""
+        means = [(tensor.abs().mean(), tensor.numel()) for tensor in tensors]
+        if self._group is None:
+            return tuple(mean for mean, _ in means)
+        return tuple(mean_over_ranks(mean, mean, elements, self._group)[0] for mean, elements in means)
 
     def relative_change(self, now: torch.Tensor, before: torch.Tensor) -> float:
         """mean |now - before| / mean |before| over all ranks of the session's group; reading it waits for the GPU.

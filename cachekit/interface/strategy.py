@@ -60,6 +60,8 @@ class Strategy:
     """How many of the first blocks run on every step; `should_compute` is asked after them. May be a parameter."""
     tail: ClassVar[int] = 0
     """How many of the last blocks run on every step. May be a parameter."""
+    inner: ClassVar[int | None] = None
+    """Position of a block of the span whose own residual `observe` gets as `step.inner`. May be a parameter."""
     scope: ClassVar[str] = "body"
     """What is skipped: the `body`'s blocks, or the transformer's whole `forward`, its latents in and its output out."""
     branches: ClassVar[str] = "own"
