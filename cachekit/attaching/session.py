@@ -89,11 +89,8 @@ class Session:
             self._schedule = Schedule(self.strategy, self.predictor, self.steps, self.timesteps)
         self._whole = self.strategy.scope == "forward"
         self._span = span_of(self.transformer, self.adapter, self.strategy)
-<<<<<<< HEAD
         if not self._whole:
             self.adapter.check_span(self._span)
-        self._gate = Gate(self.adapter, self._span, begin_unseen=self._begin_unseen, end_unseen=self._end_unseen)
-=======
         self._gate = Gate(
             self.adapter,
             self._span,
@@ -101,7 +98,6 @@ class Session:
             begin_unseen=self._begin_unseen,
             end_unseen=self._end_unseen,
         )
->>>>>>> core
         self._signature = inspect.signature(self.transformer.forward)
         self._standing = self._stand()
 
@@ -246,13 +242,8 @@ class Session:
         if self._whole:
             self._call = ForwardCall(run, branch, step, kind == "computed", self.adapter)
         else:
-<<<<<<< HEAD
             self._call = BodyCall(run, branch, step, kind == "computed", self._gate)
-            self._gate.decide = self._decide_outside()
-=======
-            self._call = BodyCall(run, branch, step, self._gate)
             self._hide_from_dynamo()
->>>>>>> core
         return self._call.begin()
 
     def _run_at(self, place: Place) -> RunState:

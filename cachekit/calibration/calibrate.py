@@ -52,13 +52,7 @@ class KeepNothing(Predictor):
 
 def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> Conditions:
     """The conditions of this pipeline's runs."""
-    return Conditions(
-        steps=steps,
-        timesteps=pipeline.timesteps(steps),
-        calls_per_step=pipeline.calls_per_step,
-        guidance_scale=guidance_scale,
-        guidance_in_batch=pipeline.guidance_in_batch,
-    )
+    return pipeline.conditions(steps=steps, guidance_scale=guidance_scale)
 
 
 def calibrator_for(name: str, conditions: Conditions) -> Calibrator:
@@ -88,18 +82,11 @@ def watch(
     on_step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Run the requests uncached, without decoding, while the calibrator watches; `on_step(run, steps done)`."""
-    adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
-    with Session(
-        pipeline.transformer,
-        adapter,
-        Watching(calibrator),
-        KeepNothing(),
-        conditions.steps,
-        conditions.calls_per_step,
-        watch=False,
-    ) as session:
+    own = pipeline.attach(Watching(calibrator), KeepNothing())
+    with own if own is not None else watching_session(pipeline, calibrator, conditions) as session:
         for number, request in enumerate(requests):
-            session.reset()
+            if own is None:
+                session.reset()
 
             def told(done: int, number: int = number) -> None:
                 if on_step is not None:
@@ -114,6 +101,19 @@ def watch(
             )
 
 
+def watching_session(pipeline: Pipeline, calibrator: Calibrator, conditions: Conditions) -> Session:
+    """A session on the pipeline's transformer that hands everything to the calibrator."""
+    return Session(
+        pipeline.transformer,
+        resolve_adapter(pipeline.transformer, None, get_plugins()),
+        Watching(calibrator),
+        KeepNothing(),
+        conditions.steps,
+        conditions.calls_per_step,
+        watch=False,
+    )
+
+
 def profile_of(
     calibrator: Calibrator, name: str, model: Model, model_name: str, conditions: Conditions, made: Mapping[str, Any]
 ) -> Profile:
@@ -122,7 +122,9 @@ def profile_of(
         values, figures, evidence = calibrator.values(), calibrator.figures(), calibrator.evidence()
     return Profile(
         strategy=name,
-        model=ProfiledModel(model.transformer_class, model.architecture(), name=model_name),
+        model=ProfiledModel(
+            model.transformer_class, model.architecture(), name=model_name, requires=requirements(model.traits())
+        ),
         values=values,
         steps=conditions.steps,
         guidance_scale=conditions.guidance_scale,
@@ -131,3 +133,8 @@ def profile_of(
         made={**made, **figures},
         evidence=evidence,
     )
+
+
+def requirements(traits: Mapping[str, object]) -> dict[str, list[object]]:
+    """What a model must have for a profile measured on one of these traits, its checkpoint's place left out."""
+    return {name: [value] for name, value in traits.items() if name != "checkpoint"}

@@ -13,6 +13,7 @@ from cachekit.files.text import plain
 from cachekit.generation.checked_model import architecture_of, check_model, loaded, timesteps_of
 from cachekit.generation.generate import Cache
 from cachekit.generation.manifest import Setting
+from cachekit.generation.video import PICTURE
 from cachekit.interface.guard import asking
 from cachekit.interface.model import Model, Pipeline
 from cachekit.interface.strategy import UNCACHED
@@ -76,6 +77,7 @@ def choose_cache(
         architecture_of(model),
         steps=steps,
         profile=profile,
+        traits=model.traits(),
     )
     if name == UNCACHED:
         if predictor is not None:
@@ -119,7 +121,7 @@ def uncached_setting(
         guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
         device=choose_device(device),
         dtype=dtype or model.dtype,
-        format=video_format,
+        format=PICTURE if model.images else video_format,
     )
 
 

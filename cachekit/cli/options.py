@@ -55,6 +55,21 @@ def grouped(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
     return decorate
 
 
+ARGUMENTS = "cachekit.pipeline_arguments"
+"""Where `--pipeline-arg` leaves what it was given for `--model`, which is read after it."""
+
+
+def keep_arguments(context: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    context.meta[ARGUMENTS] = words
+    return words
+
+
+def with_arguments(context: click.Context, parameter: click.Parameter, spec: str) -> str:
+    """The model's spec, with what `--pipeline-arg` gives its pipeline."""
+    words = context.meta.get(ARGUMENTS, ())
+    return f"{spec}:arguments={';'.join(words)}" if words else spec
+
+
 model_options = grouped(
     click.option(
         "--model",
@@ -62,7 +77,17 @@ model_options = grouped(
         default="opensora-mini",
         show_default=True,
         metavar="NAME[:FIELD=VALUE]",
+        callback=with_arguments,
         help="The model, with options of its own (see `cachekit models`).",
+    ),
+    click.option(
+        "--pipeline-arg",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=keep_arguments,
+        expose_value=False,
+        is_eager=True,
+        help="What a diffusers pipeline's call is given, such as height=480 (repeatable).",
     ),
     click.option("--weights", metavar="PATH", help="The model's weights, where it takes any."),
     click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can."),

@@ -12,6 +12,7 @@ import attrs
 from cachekit.comparison.contenders import Contender
 from cachekit.generation.generate import Outcome, Request, generate, generate_folder, prepare_folder
 from cachekit.generation.manifest import Manifest
+from cachekit.generation.video import file_name
 from cachekit.interface.progress import Progress
 from cachekit.interface.strategy import COMPUTED
 
@@ -83,7 +84,7 @@ class Runner:
 
     def _make(self, contender: Contender, request: Request) -> Outcome:
         manifest, setting = self._manifests[contender.folder], contender.setting
-        if not self._warm and not manifest.has_whole(f"{request.name}.{setting.format}"):
+        if not self._warm and not manifest.has_whole(file_name(request.name, setting.format)):
             self._warm_up(request, setting.guidance_scale)
 
         def on_step(_: Request, done: int) -> None:

@@ -180,7 +180,7 @@ def enable_resolved(
                 "`cachekit.disable(pipe)` first, or leave its `with`"
             )
         refuse_other_cache(transformer)
-    steps = default_steps(pipe)
+    steps = default_steps(type(pipe))
     chosen = []
     for transformer in transformers:
         adapter = resolve_adapter(transformer, None, plugins)
@@ -284,9 +284,9 @@ def pipeline_traits(pipe: Any) -> dict[str, object]:
     return {"boundary_ratio": getattr(pipe.config, "boundary_ratio", None)}
 
 
-def default_steps(pipe: Any) -> int:
-    """The steps that the pipeline makes where it is not told otherwise."""
-    parameter = inspect.signature(type(pipe).__call__).parameters.get("num_inference_steps")
+def default_steps(pipeline: type[Any]) -> int:
+    """The steps that a class of pipelines makes where it is not told otherwise."""
+    parameter = inspect.signature(pipeline.__call__).parameters.get("num_inference_steps")
     default = parameter.default if parameter is not None else None
     return default if isinstance(default, int) else DEFAULT_STEPS
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -20,7 +20,7 @@ from cachekit.files.text import plain
 from cachekit.files.writing import check_folder, clean_leftovers, make_folder
 from cachekit.generation.finite import is_finite, not_finite
 from cachekit.generation.manifest import Entry, Manifest, Seconds, Setting
-from cachekit.generation.video import video_name, write_video
+from cachekit.generation.video import file_name, video_name, write_video
 from cachekit.interface.guard import asking, named
 from cachekit.interface.strategy import COMPUTED, Outlook, Run, checked_plan
 from cachekit.registry.parameters import parameter_values
@@ -108,8 +108,11 @@ def make_requests(prompts: Sequence[str], seed: int, videos_per_prompt: int) -> 
     return requests
 
 
-def attach_cache(pipeline: Pipeline, cache: Cache, steps: int) -> Session:
-    """A session on the pipeline's transformer that knows the pipeline's timesteps."""
+def attach_cache(pipeline: Pipeline, cache: Cache, steps: int) -> AbstractContextManager[Any]:
+    """The cache at work on the pipeline: as it attaches by itself, or a session that knows its timesteps."""
+    own = pipeline.attach(cache.strategy, cache.predictor)
+    if own is not None:
+        return own
     adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
     check_probes(cache.strategy, adapter)
     return Session(
@@ -144,10 +147,11 @@ def generate(
         trace = session.trace if session else Trace(COMPUTED * steps)
         if not is_finite(latents):
             if session:
-                session.reset()
+                session.detach()
             raise not_finite(pipeline.transformer, lambda told: denoise(on_step=told), steps)
     frames = pipeline.decode(latents)
-    return Generated(frames, trace, Seconds(text_seconds, denoising_seconds, clock.lap()))
+    seconds = pipeline.stage_seconds() or (text_seconds, denoising_seconds, clock.lap())
+    return Generated(frames, trace, Seconds(*seconds))
 
 
 @attrs.define
@@ -218,14 +222,14 @@ def generate_folder(
     checksum of every video that is there already.
     """
     for request in requests:
-        file = f"{request.name}.{setting.format}"
+        file = file_name(request.name, setting.format)
         if manifest.has_whole(file, verify=verify):
             yield Outcome(request, manifest.entries[file], reused=True)
             continue
         try:
             if (manifest.folder / file).is_dir():
                 raise CachekitError(f"a folder stands where the video {file!r} belongs; move it away")
-            entry = generate_entry(pipeline, request, cache, setting, manifest.folder / file, on_step)
+            entry = generate_entry(pipeline, request, cache, setting, manifest.folder, file, on_step)
             manifest.add(entry)
         except StoppedError:
             raise
@@ -245,10 +249,12 @@ def generate_entry(
     request: Request,
     cache: Cache | None,
     setting: Setting,
-    path: Path,
+    folder: Path,
+    file: str,
     on_step: Callable[[Request, int], None] | None = None,
 ) -> Entry:
-    """Make one video and write it to `path`."""
+    """Make one video and write it to `file` in `folder`."""
+    path = folder / file
     made = generate(
         pipeline,
         request,
@@ -259,7 +265,7 @@ def generate_entry(
     )
     digest = write_video(path, made.frames, pipeline.fps)
     return Entry(
-        file=path.name,
+        file=file,
         prompt=request.prompt,
         seed=request.seed,
         setting=setting,

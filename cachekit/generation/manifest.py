@@ -14,7 +14,7 @@ from cachekit.errors import CachekitError
 from cachekit.files.reading import is_regular, parse_json, read_bytes
 from cachekit.files.structuring import structure
 from cachekit.files.writing import append_whole, cut_torn_line, reason
-from cachekit.generation.video import FORMATS
+from cachekit.generation.video import FORMATS, PICTURE_FILE
 
 NAME = "manifest.jsonl"
 LARGEST = 2**33
@@ -27,6 +27,7 @@ MISSING = object()
 
 def video_file(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     """A manifest names videos of its own folder alone: `--overwrite` removes what it names."""
+    value = value.removesuffix(PICTURE_FILE) + ".mkv" if value.endswith(PICTURE_FILE) else value
     stem, _, suffix = value.rpartition(".")
     if not stem or stem.startswith(".") or suffix not in FORMATS or re.search(r"[/\\:\x00-\x1f]", value):
         raise ValueError(f"file must be the bare name of a video, not {value!r}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from cachekit.files.writing import write_whole
+from cachekit.files.writing import make_folder, write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,10 @@ FORMATS = {
     "mkv": Format("ffv1", "bgr0", {"level": "3"}),
 }
 """`mp4`: H.264 at high quality; `mkv`: FFV1, lossless."""
+PICTURE = "png"
+"""The format of pictures: each is a folder of one frame."""
+PICTURE_FILE = "/0.png"
+"""What follows a picture's stem."""
 CONTAINERS = {"mp4": "mp4", "mkv": "matroska"}
 """What libavformat calls them."""
 
@@ -49,14 +53,30 @@ def video_name(prompt: str, seed: int, occurrence: int = 0) -> str:
     return f"{words}-{hashlib.sha256(prompt.encode()).hexdigest()[:10]}-{seed}{again}"
 
 
+def file_name(stem: str, form: str) -> str:
+    """The file of a video in its folder: `stem.mp4`, and of a picture `stem/0.png`, as a video of one frame."""
+    return f"{stem}{PICTURE_FILE}" if form == PICTURE else f"{stem}.{form}"
+
+
 def write_video(path: Path, frames: torch.Tensor, fps: float) -> str:
     """Write frames `[T, H, W, 3]` (uint8) in the format of the suffix; returns the file's SHA-256.
 
     The file appears under its name only when it is complete; CachekitError where it can't be written.
     """
-    content = encode_video(frames, fps, path.suffix[1:])
+    if path.suffix == f".{PICTURE}":
+        make_folder(path.parent)
+        content = encode_picture(frames[0])
+    else:
+        content = encode_video(frames, fps, path.suffix[1:])
     write_whole(path, content, "the video")
     return hashlib.sha256(content).hexdigest()
+
+
+def encode_picture(frame: torch.Tensor) -> bytes:
+    """The PNG file of a frame `[H, W, 3]` (uint8)."""
+    import cv2
+
+    return cv2.imencode(".png", cv2.cvtColor(frame.numpy(), cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def encode_video(frames: torch.Tensor, fps: float, name: str) -> bytes:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
+
+from cachekit.interface.conditions import Conditions
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from cachekit.interface.predictor import Predictor
+    from cachekit.interface.strategy import Strategy
 
 
 class Pipeline(ABC):
@@ -24,6 +30,30 @@ class Pipeline(ABC):
     """Whether a call's batch holds both guidance branches, the captions' half first."""
     fps: float
     """Frames a second of its videos."""
+
+    def attach(self, strategy: Strategy, predictor: Predictor) -> AbstractContextManager[Any] | None:
+        """The strategy at work on all of this model, with its `trace`, until the context ends.
+
+        None for a pipeline whose one transformer is simply attached to.
+        """
+        return None
+
+    def conditions(self, *, steps: int, guidance_scale: float) -> Conditions:
+        """The conditions of this pipeline's runs, for calibrators."""
+        return Conditions(
+            steps=steps,
+            timesteps=self.timesteps(steps),
+            calls_per_step=self.calls_per_step,
+            guidance_scale=guidance_scale,
+            guidance_in_batch=self.guidance_in_batch,
+        )
+
+    def stage_seconds(self) -> tuple[float, float, float] | None:
+        """What text, denoising and decoding of the last generation took, where `denoise` does them all in one call.
+
+        None where each method does its own stage, so that its caller can time it.
+        """
+        return None
 
     def check_prompt(self, prompt: str) -> list[str]:
         """Warnings about a prompt, before anything runs; raises CachekitError where it can't be used."""
@@ -78,10 +108,16 @@ class Model(ABC):
     """Name of the sampler, as profiles name it."""
     dtype: ClassVar[str] = "float32"
     """Name of the torch dtype it runs in unless the caller says otherwise."""
+    images: ClassVar[bool] = False
+    """Whether it makes pictures: one frame each, written as PNG."""
 
     @abstractmethod
     def architecture(self) -> dict[str, object]:
         """What the adapter would read off its transformer, without loading it."""
+
+    def traits(self) -> dict[str, object]:
+        """What tells it from other models of its sizes, as an adapter's `traits` do; known without loading it."""
+        return {"transformer": self.transformer_class}
 
     @abstractmethod
     def timesteps(self, steps: int) -> tuple[float, ...]:

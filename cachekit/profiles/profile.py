@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-<<<<<<< HEAD
-import os
 import re
-=======
->>>>>>> core
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
