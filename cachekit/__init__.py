@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cachekit.attaching.attach import detach as detach
     from cachekit.attaching.session import Session as Session
     from cachekit.attaching.trace import Trace as Trace
+    from cachekit.calibration.calibrating import calibrating as calibrating
     from cachekit.diffusers.enabling import Enabled as Enabled
     from cachekit.diffusers.enabling import disable as disable
     from cachekit.diffusers.enabling import enable as enable
@@ -85,6 +86,7 @@ _HOMES = {
     "add": "interface.residuals",
     "attach": "attaching.attach",
     "backward_differences": "interface.predictor",
+    "calibrating": "calibration.calibrating",
     "combine": "interface.residuals",
     "detach": "attaching.attach",
     "disable": "diffusers.enabling",

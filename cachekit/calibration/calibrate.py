@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -26,11 +26,17 @@ if TYPE_CHECKING:
     from cachekit.interface.residuals import Residual
 
 
+class Listener(Protocol):
+    """Who is told of every step: a calibrator."""
+
+    def observe(self, step: Step, residual: Residual) -> None: ...
+
+
 @attrs.define
 class Watching(Strategy):
     """Computes every step and hands its residual to a calibrator, one and the same in all branches and runs."""
 
-    listener: Calibrator
+    listener: Listener
 
     def should_compute(self, step: Step) -> bool:
         return True
@@ -136,5 +142,5 @@ def profile_of(
 
 
 def requirements(traits: Mapping[str, object]) -> dict[str, list[object]]:
-    """What a model must have for a profile measured on one of these traits, its checkpoint's place left out."""
-    return {name: [value] for name, value in traits.items() if name != "checkpoint"}
+    """What a model must have for a profile measured on one of these traits: its class, and what splits its steps."""
+    return {name: [value] for name, value in traits.items() if name in ("transformer", "boundary_ratio")}

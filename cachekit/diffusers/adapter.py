@@ -37,6 +37,7 @@ class DiffusersAdapter(Adapter):
     def __init__(self) -> None:
         self._of: nn.Module | None = None
         self._body: Body | None = None
+        self._timestep: torch.Tensor | float | None = None
 
     @classmethod
     def fits(cls, transformer: nn.Module) -> bool:
@@ -66,9 +67,10 @@ class DiffusersAdapter(Adapter):
     def architecture(self, transformer: nn.Module) -> dict[str, object]:
         body = self.body(transformer)
         config = getattr(transformer, "config", {})
-        sizes: dict[str, object] = {"hidden_size": width_of(config), "depth": body.lists[0][1]}
-        if len(body.lists) > 1:
-            sizes["depth_single_blocks"] = body.lists[1][1]
+        lists = body.lists[-1:] if body.hinted else body.lists
+        sizes: dict[str, object] = {"hidden_size": width_of(config), "depth": lists[0][1]}
+        if len(lists) > 1:
+            sizes["depth_single_blocks"] = lists[1][1]
         sizes["in_channels"] = next((config[name] for name in CHANNELS if config.get(name) is not None), None)
         if config.get("guidance_embeds") is not None:
             sizes["guidance_embeds"] = config["guidance_embeds"]
@@ -92,6 +94,12 @@ class DiffusersAdapter(Adapter):
                 f"the last {after} blocks of a {self._body.transformer} can't run while those before are skipped: "
                 f"{reason}; choose a strategy that skips them too (no `tail`)"
             )
+
+    def timestep(
+        self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> torch.Tensor | float | None:
+        self._timestep = super().timestep(signature, args, kwargs)
+        return self._timestep
 
     def call_kind(
         self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -162,7 +170,7 @@ class DiffusersAdapter(Adapter):
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> torch.Tensor:
-        found = read(name, transformer, self._form(0), args, kwargs)
+        found = read(name, transformer, self._form(0), args, kwargs, self._timestep)
         return super().probe(name, transformer, hidden, args, kwargs) if found is None else found
 
     def _form(self, position: int) -> Form:

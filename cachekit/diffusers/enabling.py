@@ -281,7 +281,7 @@ def resolved(
 
 def pipeline_traits(pipe: Any) -> dict[str, object]:
     """What a pipeline knows of its model beyond the transformer: Wan 2.2 has two, split at a boundary."""
-    return {"boundary_ratio": getattr(pipe.config, "boundary_ratio", None)}
+    return {"boundary_ratio": getattr(pipe.config, "boundary_ratio", None), "pipeline": type(pipe).__name__}
 
 
 def default_steps(pipeline: type[Any]) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -147,6 +149,7 @@ class DiffusersModel(Model):
             "transformer": self.transformer_class,
             "checkpoint": str(self.path),
             "boundary_ratio": self.index.get("boundary_ratio"),
+            "pipeline": self.kind.__name__,
         }
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
@@ -162,7 +165,8 @@ class DiffusersModel(Model):
 
         from cachekit.diffusers.pipeline import DiffusersPipeline
 
-        pipe = self.kind.from_pretrained(self.folder, torch_dtype=getattr(torch, dtype or self.dtype))
+        with quiet_loading():
+            pipe = self.kind.from_pretrained(self.folder, torch_dtype=getattr(torch, dtype or self.dtype))
         pipe.set_progress_bar_config(disable=True)
         if self.offload and device != "cpu":
             pipe.enable_model_cpu_offload(device=device)
@@ -194,6 +198,22 @@ def imported() -> Any:
     except ImportError as error:
         raise CachekitError(MISSING) from error
     return diffusers
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """diffusers and transformers load without progress bars of their own."""
+    from diffusers.utils import logging as ours
+    from transformers.utils import logging as theirs
+
+    shown = [logging for logging in (ours, theirs) if logging.is_progress_bar_enabled()]
+    for logging in shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging in shown:
+            logging.enable_progress_bar()
 
 
 def literal(word: str) -> object:

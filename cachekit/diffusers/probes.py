@@ -1,8 +1,8 @@
 """Cheap tensors that a transformer's body offers before it runs: a line a family.
 
 `modulated_input` is the first block's input normed, scaled and shifted by its timestep as its attention will see it:
-what TeaCache (arXiv 2411.19108) watches. `time_embedding` is the timestep's modulation alone, for the models whose
-published coefficients are fitted to that (Wan 2.1, with `use_ref_steps`).
+what TeaCache (arXiv 2411.19108) watches. `time_embedding` is the timestep's embedding alone, for the models whose
+published coefficients are fitted to that (Wan 2.1, CogVideoX).
 """
 
 from __future__ import annotations
@@ -45,6 +45,12 @@ def flux_modulated(block: Any, given: Arguments) -> torch.Tensor:
     return modulated
 
 
+def chroma_modulated(block: Any, given: Arguments) -> torch.Tensor:
+    """The same of the first six of the rows that Chroma's approximator gives a block."""
+    modulated: torch.Tensor = block.norm1(given("hidden_states"), emb=given("temb")[:, :6])[0]
+    return modulated
+
+
 def cogvideox_modulated(block: Any, given: Arguments) -> torch.Tensor:
     """`CogVideoXLayerNormZero` of the image stream (its first value)."""
     modulated: torch.Tensor = block.norm1(given("hidden_states"), given("encoder_hidden_states"), given("temb"))[0]
@@ -75,10 +81,18 @@ def lumina2_modulated(block: Any, given: Arguments) -> torch.Tensor:
     return modulated
 
 
-def time_rows(block: Any, given: Arguments) -> torch.Tensor:
-    """The timestep's modulation rows, as the blocks are given them."""
-    rows: torch.Tensor = given("temb")
-    return rows
+def given_to_blocks(transformer: Any, given: Arguments, timestep: Any) -> torch.Tensor:
+    """The time embedding as the blocks are given it."""
+    embedding: torch.Tensor = given("temb")
+    return embedding
+
+
+def wan_time_embedding(transformer: Any, given: Arguments, timestep: Any) -> torch.Tensor:
+    """Wan's `e`, which its blocks are given only projected to six rows."""
+    embedder = transformer.condition_embedder
+    frequencies = embedder.timesteps_proj(timestep.flatten())
+    embedding: torch.Tensor = embedder.time_embedder(frequencies.to(given("hidden_states").dtype))
+    return embedding
 
 
 @attrs.frozen
@@ -86,18 +100,20 @@ class Probes:
     """What one class of blocks offers."""
 
     modulated_input: Callable[[Any, Arguments], torch.Tensor]
-    time_embedding: Callable[[Any, Arguments], torch.Tensor] = time_rows
+    """From the block and its arguments."""
+    time_embedding: Callable[[Any, Arguments, Any], torch.Tensor] = given_to_blocks
+    """From the transformer, the block's arguments and the timestep."""
 
 
 PROBES: Mapping[str, Probes] = {
-    "WanTransformerBlock": Probes(wan_modulated),
-    "SkyReelsV2TransformerBlock": Probes(wan_modulated),
+    "WanTransformerBlock": Probes(wan_modulated, wan_time_embedding),
+    "SkyReelsV2TransformerBlock": Probes(wan_modulated, wan_time_embedding),
     "HunyuanVideoTransformerBlock": Probes(flux_modulated),
     "HunyuanVideo15TransformerBlock": Probes(flux_modulated),
     "HunyuanImageTransformerBlock": Probes(flux_modulated),
     "FluxTransformerBlock": Probes(flux_modulated),
     "JointTransformerBlock": Probes(flux_modulated),
-    "ChromaTransformerBlock": Probes(flux_modulated),
+    "ChromaTransformerBlock": Probes(chroma_modulated),
     "CogVideoXBlock": Probes(cogvideox_modulated),
     "ConsisIDBlock": Probes(cogvideox_modulated),
     "LTXVideoTransformerBlock": Probes(ltx_modulated),
@@ -124,12 +140,21 @@ def offered(transformer: nn.Module) -> tuple[str, ...]:
 
 
 def read(
-    name: str, transformer: nn.Module, form: Form, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    name: str,
+    transformer: nn.Module,
+    form: Form,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    timestep: torch.Tensor | float | None,
 ) -> torch.Tensor | None:
     """The probe from the arguments of the first block's call; None where there is none of this name."""
     block, probes = probes_of(transformer)
-    probe = getattr(probes, name, None)
-    if probe is None:
+    if probes is None:
         return None
-    value: torch.Tensor = probe(block, lambda argument: form.argument(argument, args, kwargs))
-    return value
+
+    def given(argument: str) -> Any:
+        return form.argument(argument, args, kwargs)
+
+    if name == "modulated_input":
+        return probes.modulated_input(block, given)
+    return probes.time_embedding(transformer, given, timestep) if name == "time_embedding" else None

@@ -140,8 +140,8 @@ def _text(value: object) -> str:
 
 
 def _composed(name: str) -> str:
-    """A file's name, the same on every file system."""
-    return unicodedata.normalize("NFC", name)
+    """A file's name, the same on every file system; a picture's is that of its folder (`name/0.png`)."""
+    return unicodedata.normalize("NFC", name.removesuffix("/0.png"))
 
 
 def differences(gt: Entry, gen: Entry) -> list[str]:
