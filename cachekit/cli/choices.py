@@ -8,6 +8,7 @@ import attrs
 import click
 
 from cachekit.attaching.attach import resolve_predictor, resolve_strategy
+from cachekit.cli.sharing import use_local_gpu
 from cachekit.errors import CachekitError
 from cachekit.generation.generate import Cache
 from cachekit.generation.manifest import Setting
@@ -82,13 +83,16 @@ def choose_cache(
 
 
 def choose_device(device: str) -> str:
-    """`auto` is cuda where there is one."""
+    """`auto` is cuda where there is one; of several GPUs a launcher's `LOCAL_RANK` chooses."""
     import torch
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise CachekitError("--device cuda was asked for, but torch sees no GPU; use --device cpu")
-    return ("cuda" if available else "cpu") if device == "auto" else device
+    chosen = ("cuda" if available else "cpu") if device == "auto" else device
+    if chosen == "cuda":
+        use_local_gpu()
+    return chosen
 
 
 def uncached_setting(

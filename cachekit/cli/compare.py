@@ -111,7 +111,7 @@ def compare(
     from cachekit.cli.report import console, make_folder, write_json
     from cachekit.comparison.collecting import collect
     from cachekit.comparison.contenders import Field
-    from cachekit.comparison.machine import machine_name
+    from cachekit.generation.machine import machine_name
     from cachekit.comparison.page import check_page_can_be_made, write_report
     from cachekit.comparison.quality import Judge
     from cachekit.comparison.results import as_json

@@ -17,6 +17,8 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
+from cachekit.cli.sharing import share_option
+from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option("--format", "video_format", type=click.Choice(["mp4", "mkv"]), default="mp4", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Make the folder's videos anew.")
+@share_option
 @config_option
 @plugin_option
 @json_option
@@ -64,6 +67,7 @@ def run(
     device: str,
     dtype: str | None,
     overwrite: bool,
+    shard: str | None,
     json_file: str | None,
 ) -> int:
     """Make videos from prompts, with a strategy or without.
@@ -73,11 +77,18 @@ def run(
     from cachekit.cli.choices import choose_cache, choose_model, load_pipeline, uncached_setting
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
+    from cachekit.cli.sharing import chosen_share, manifest_name
     from cachekit.generation.generate import generate_folder, make_requests, prepare_folder
     from cachekit.generation.prompts import collect_prompts
     from cachekit.registry.parameters import as_record, parse_settings
     from cachekit.registry.plugins import get_plugins
 
+    share = chosen_share(shard)
+    if share and overwrite:
+        raise CachekitError(
+            f"--overwrite would clear the other shares' videos away, and this is {share}; "
+            "choose another --out, or remove the folder first"
+        )
     plugins = get_plugins()
     chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
     model = chosen.model
@@ -85,6 +96,7 @@ def run(
     cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
     texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
     requests = make_requests(texts, seed, videos_per_prompt)
+    requests = share.deal(requests) if share else requests
     setting = attrs.evolve(
         uncached_setting(
             chosen,
@@ -98,11 +110,12 @@ def run(
         predictor=cache.predictor_spec(plugins) if cache else None,
         params=as_record(cache.params) if cache else {},
     )
-    manifest = prepare_folder(out, setting, overwrite=overwrite)
-    pipeline = load_pipeline(model, texts, device=setting.device, dtype=setting.dtype)
-
+    pipeline = load_pipeline(model, [request.prompt for request in requests], device=setting.device, dtype=setting.dtype)
     outcomes = []
-    with progress(len(requests)) as shown:
+    with (
+        prepare_folder(out, setting, overwrite=overwrite, name=manifest_name(share)) as manifest,
+        progress(len(requests)) as shown,
+    ):
 
         def on_step(request: object, done: int) -> None:
             shown.step(done, step_count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,9 @@ from cachekit.attaching.attach import check_probes, resolve_adapter
 from cachekit.attaching.session import Session
 from cachekit.attaching.trace import Trace
 from cachekit.errors import CachekitError
+from cachekit.generation.claims import at_the_door, claim, others_at_work
+from cachekit.generation.machine import machine_name
+from cachekit.generation.manifest import NAME as MANIFEST
 from cachekit.generation.manifest import Entry, Manifest, Seconds, Setting
 from cachekit.generation.video import remove_partial, video_name, write_video
 from cachekit.interface.strategy import COMPUTED, Run, checked_plan
@@ -153,21 +157,47 @@ class Outcome:
     """Whether the video was there already."""
 
 
-def prepare_folder(folder: Path, setting: Setting, *, overwrite: bool) -> Manifest:
-    """The folder's manifest, ready to go on with; refused where it was made with other settings."""
+def prepare_folder(folder: Path, setting: Setting, *, overwrite: bool, name: str = MANIFEST) -> Manifest:
+    """The folder's manifest, ready to go on with, and claimed: close it when the work is done.
+
+    `name` is the file that this process adds to: shares have one each. Raises CachekitError where the folder was made
+    with other settings, or is being: by another process, which then is named.
+    """
+    own = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable.partial"
-        probe.touch()
-        probe.unlink()
+        with at_the_door(folder):
+            claimed = claim(own, setting.digest)
+            try:
+                check_others(folder, own, setting, overwrite=overwrite)
+                remove_partial(folder, owner_tag(name))
+                manifest = Manifest.open(folder, name)
+                if overwrite:
+                    manifest.clear()
+                manifest.check_setting(setting)
+            except BaseException:
+                claimed.release()
+                raise
     except OSError as error:
         raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error
-    remove_partial(folder)
-    manifest = Manifest.open(folder)
-    if overwrite:
-        manifest.clear()
-    manifest.check_setting(setting)
+    manifest.claim = claimed
     return manifest
+
+
+def check_others(folder: Path, own: Path, setting: Setting, *, overwrite: bool) -> None:
+    """Refuse a folder in which another process is making other videos, or any where they would be cleared away."""
+    for path, owner in others_at_work(folder, own):
+        if overwrite or owner is None or owner.digest != setting.digest:
+            what = "videos" if overwrite else "videos with other settings"
+            raise CachekitError(
+                f"{owner or 'another process'} is making {what} in the folder {str(folder)!r} ({path.name}); "
+                "choose another --out, or wait for it"
+            )
+
+
+def owner_tag(name: str) -> str:
+    """What tells the half-written files of one share from another's; nothing for the unshared manifest."""
+    return "" if name == MANIFEST else name.removeprefix("manifest").removesuffix(".jsonl")
 
 
 def generate_folder(
@@ -186,7 +216,7 @@ def generate_folder(
             yield Outcome(request, manifest.entries[file], reused=True)
             continue
         try:
-            entry = generate_entry(pipeline, request, cache, setting, manifest.folder / file, on_step)
+            entry = generate_entry(pipeline, request, cache, setting, manifest.folder / file, on_step, tag=owner_tag(manifest.name))
         except Exception as error:  # a stranger's strategy may raise anything; the other videos go on
             yield Outcome(request, None, failure=f"{type(error).__name__}: {error}")
             continue
@@ -201,8 +231,9 @@ def generate_entry(
     setting: Setting,
     path: Path,
     on_step: Callable[[Request, int], None] | None = None,
+    tag: str = "",
 ) -> Entry:
-    """Make one video and write it to `path`."""
+    """Make one video and write it to `path`; `tag` is in the name that it has until it is whole."""
     made = generate(
         pipeline,
         request,
@@ -211,7 +242,7 @@ def generate_entry(
         guidance_scale=setting.guidance_scale,
         on_step=None if on_step is None else lambda done: on_step(request, done),
     )
-    digest = write_video(path, made.frames, pipeline.fps)
+    digest = write_video(path, made.frames, pipeline.fps, tag)
     return Entry(
         file=path.name,
         prompt=request.prompt,
@@ -221,4 +252,6 @@ def generate_entry(
         ideal_speedup=made.trace.ideal_speedup,
         seconds=made.seconds,
         sha256=digest,
+        host=platform.node(),
+        machine=machine_name(setting.device),
     )

@@ -1,18 +1,26 @@
-"""`manifest.jsonl`: what a folder's videos are and how they were made, a line each."""
+"""`manifest.jsonl`: what a folder's videos are and how they were made, a line each.
+
+Where several processes fill one folder, each writes a manifest of its own (`manifest-3-of-8.jsonl`), and what the
+folder holds is all of them together.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from cachekit.errors import CachekitError
+from cachekit.generation.claims import Claim
 
 NAME = "manifest.jsonl"
+SHARE = re.compile(r"manifest-(\d+)-of-(\d+)\.jsonl")
+"""The name of a share's manifest."""
 MISSING = object()
 """In place of a value that a mapping does not have."""
 
@@ -33,6 +41,11 @@ class Setting:
     device: str
     dtype: str
     format: str
+
+    @property
+    def digest(self) -> str:
+        """The same for two settings that make the same videos."""
+        return hashlib.sha256(json.dumps(attrs.asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 @attrs.frozen
@@ -56,6 +69,10 @@ class Entry:
     ideal_speedup: float
     seconds: Seconds
     sha256: str
+    host: str = ""
+    """Name of the machine that made it."""
+    machine: str = ""
+    """What that machine is: processor, GPU, threads, torch; seconds of unlike machines don't compare."""
 
     def to_line(self) -> str:
         """As the manifest has it: the setting's fields stand beside the others."""
@@ -68,36 +85,53 @@ def entry_from(record: dict[str, Any]) -> Entry:
     """An entry from its line; KeyError or TypeError where it is none."""
     setting = Setting(**{field.name: record[field.name] for field in attrs.fields(Setting)})
     names = ("file", "prompt", "seed", "pattern", "ideal_speedup", "sha256")
-    return Entry(setting=setting, seconds=Seconds(**record["seconds"]), **{name: record[name] for name in names})
+    made_on = {name: record[name] for name in ("host", "machine") if name in record}
+    return Entry(
+        setting=setting, seconds=Seconds(**record["seconds"]), **{name: record[name] for name in names}, **made_on
+    )
 
 
 @attrs.define
 class Manifest:
-    """The manifest of one folder."""
+    """What one folder holds, and the file that this process adds to."""
 
     folder: Path
     entries: dict[str, Entry]
-    """By file name, in the order made."""
+    """By file name, in the order made; of all the folder's manifests."""
+    name: str = NAME
+    """The manifest that is this process's own: no other is ever written."""
+    claim: Claim | None = None
+    """The lock on it, where it was taken to be written."""
 
     @classmethod
-    def open(cls, folder: Path) -> Manifest:
-        """Read a folder's manifest; empty where there is none. A last line cut off by a kill is dropped."""
-        path = folder / NAME
-        entries: dict[str, Entry] = {}
-        if path.exists():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            whole, _, torn = text.rpartition("\n")
-            for number, line in enumerate(whole.splitlines(), start=1):
-                try:
-                    entry = entry_from(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
-                    raise CachekitError(
-                        f"line {number} of {str(path)!r} is damaged ({error}); remove that line to make its video anew"
-                    ) from error
-                entries[entry.file] = entry
-            if torn:
-                path.write_text(whole + "\n" if whole else "", encoding="utf-8")
-        return cls(folder, entries)
+    def open(cls, folder: Path, name: str = NAME) -> Manifest:
+        """Read a folder's manifests; empty where there are none. A last line cut off by a kill is dropped.
+
+        It is cut away in this process's own manifest; in another's it may be a line that is being written.
+        """
+        manifest = cls(folder, {}, name)
+        manifest.look_again()
+        return manifest
+
+    def look_again(self) -> None:
+        """Read anew what the folder holds, for what other processes have added."""
+        found: dict[str, Entry] = {}
+        for path in manifest_files(self.folder):
+            for file, entry in read_entries(path, mend=path.name == self.name).items():
+                if file not in found or sha256_of(self.folder / file) == entry.sha256:
+                    found[file] = entry
+        self.entries = found
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process have this manifest."""
+        if self.claim is not None:
+            self.claim.release()
 
     def check_setting(self, setting: Setting) -> None:
         """Refuse a folder whose videos were made with other settings."""
@@ -112,23 +146,55 @@ class Manifest:
 
     def has_whole(self, file: str) -> bool:
         """Whether the video is recorded, there, and the one that was written."""
-        entry, path = self.entries.get(file), self.folder / file
-        return entry is not None and path.exists() and sha256(path) == entry.sha256
+        entry = self.entries.get(file)
+        return entry is not None and sha256_of(self.folder / file) == entry.sha256
 
     def add(self, entry: Entry) -> None:
         """Record a video that is on disk."""
-        with (self.folder / NAME).open("a", encoding="utf-8") as file:
+        with (self.folder / self.name).open("a", encoding="utf-8") as file:
             file.write(entry.to_line())
             file.flush()
             os.fsync(file.fileno())
         self.entries[entry.file] = entry
 
     def clear(self) -> None:
-        """Remove the recorded videos and the manifest; other files stay."""
+        """Remove the recorded videos and the manifests; other files stay."""
         for entry in self.entries.values():
             (self.folder / entry.file).unlink(missing_ok=True)
-        (self.folder / NAME).unlink(missing_ok=True)
+        for path in manifest_files(self.folder):
+            path.unlink()
         self.entries = {}
+
+
+def manifest_files(folder: Path) -> list[Path]:
+    """The manifests of a folder: the unshared one, then the shares' in their order."""
+    whole = [path for path in (folder / NAME,) if path.exists()]
+    shares = [path for path in folder.glob("manifest-*.jsonl") if SHARE.fullmatch(path.name)]
+    return [*whole, *sorted(shares, key=lambda path: share_of_name(path.name)[::-1])]
+
+
+def share_of_name(name: str) -> tuple[int, int]:
+    """The number of the share whose manifest has this name, and of how many; 1 of 1 for the unshared one."""
+    match = SHARE.fullmatch(name)
+    return (int(match[1]), int(match[2])) if match else (1, 1)
+
+
+def read_entries(path: Path, *, mend: bool = False) -> dict[str, Entry]:
+    """One manifest's entries by file; `mend` cuts away a last line that a kill left half-written."""
+    entries: dict[str, Entry] = {}
+    text = path.read_text(encoding="utf-8", errors="replace")
+    whole, _, torn = text.rpartition("\n")
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            entry = entry_from(json.loads(line))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CachekitError(
+                f"line {number} of {str(path)!r} is damaged ({error}); remove that line to make its video anew"
+            ) from error
+        entries[entry.file] = entry
+    if torn and mend:
+        path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+    return entries
 
 
 def difference(name: str, ours: Any, theirs: Any) -> str:
@@ -144,5 +210,6 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def sha256_of(path: Path) -> str | None:
+    """The checksum of a file; None where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None

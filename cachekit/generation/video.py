@@ -47,17 +47,18 @@ def video_name(prompt: str, seed: int, occurrence: int = 0) -> str:
     return f"{words}-{hashlib.sha256(prompt.encode()).hexdigest()[:10]}-{seed}{again}"
 
 
-def write_video(path: Path, frames: torch.Tensor, fps: float) -> str:
+def write_video(path: Path, frames: torch.Tensor, fps: float, tag: str = "") -> str:
     """Write frames `[T, H, W, 3]` (uint8) in the format of the suffix; returns the file's SHA-256.
 
-    The file appears under its name only when it is complete.
+    The file appears under its name only when it is complete; until then `tag` tells whose it is, where several
+    processes write into one folder.
     """
     import av
 
     style = FORMATS[path.suffix[1:]]
     height, width = frames.shape[1:3]
     odd = height % 2 or width % 2
-    aside = path.with_name(f".{path.name}{PARTIAL}")
+    aside = path.with_name(f".{path.name}{tag}{PARTIAL}")
     try:
         with av.open(str(aside), "w", format=container_format(path), options={"fflags": "+bitexact"}) as container:
             stream: av.VideoStream = container.add_stream(  # type: ignore[assignment]
@@ -82,7 +83,9 @@ def container_format(path: Path) -> str:
     return {".mkv": "matroska"}.get(path.suffix, path.suffix[1:])
 
 
-def remove_partial(folder: Path) -> None:
-    """Clear away what killed runs left half-written."""
+def remove_partial(folder: Path, tag: str = "") -> None:
+    """Clear away what killed runs of this tag left half-written: of no tag, what has none."""
     for leftover in folder.glob(f".*{PARTIAL}"):
-        leftover.unlink()
+        stem = leftover.name.removesuffix(PARTIAL)
+        if stem.endswith(tuple(f".{suffix}{tag}" for suffix in FORMATS)):
+            leftover.unlink(missing_ok=True)
