@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import click
 
+from cachekit.cli.command_line import command_line
 from cachekit.cli.options import json_option, plugin_option
+from cachekit.errors import CachekitError
 
 
 @click.command()
@@ -16,15 +19,49 @@ from cachekit.cli.options import json_option, plugin_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where what is joined goes.")
 @plugin_option
 @json_option
-def gather(sources: tuple[Path, ...], out: Path, json_file: str | None) -> int:
-    """Join the folders that shares of `run` wrote, those of `compare`'s, `calibrate`'s, or `eval`'s JSON files.
+@click.pass_context
+def gather(context: click.Context, sources: tuple[Path, ...], out: Path, json_file: str | None) -> int:
+    """Join the folders that shares of `run`, `compare`, `calibrate` and `eval` wrote on several machines.
 
     What comes of it is what one process would have made. Gathering again adds what is not there yet.
     """
-    return gather_folders_of_videos(sources, out, json_file)
+    from cachekit.scaling.ledger import is_ledger
+
+    ledgers = [source for source in sources if source.is_dir() and is_ledger(source)]
+    if not ledgers:
+        return gather_folders_of_videos(sources, out, json_file)
+    others = [source for source in sources if source not in ledgers]
+    if others:
+        raise CachekitError(
+            f"{str(ledgers[0])!r} holds a calibration's runs or an evaluation's pairs and {str(others[0])!r} does "
+            "not, so they can't be gathered; name folders of one kind"
+        )
+    return gather_ledgers(sources, out, command_line(context), json_file)
 
 
-def gather_folders_of_videos(sources: tuple[Path, ...], out: Path, json_file: str | None) -> int:
+def gather_ledgers(sources: Sequence[Path], out: Path, command: str, json_file: str | None) -> int:
+    """The profile that the runs in these folders come to."""
+    from cachekit.calibration.job import job_from
+    from cachekit.cli.calibrate import check_writable, show, versions
+    from cachekit.scaling.ledger import read_ledgers
+
+    record, done = read_ledgers(sources)
+    job = job_from(record)
+    check_writable(out)
+    to_come = [run for key, run in zip(job.keys, job.runs, strict=True) if key not in done]
+    if to_come:
+        raise CachekitError(
+            f"{len(to_come)} of {len(job.runs)} runs are not in these folders, {to_come[0].prompt!r} with seed "
+            f"{to_come[0].seed} among them; name the folders of all shares, or run the shares that lack them"
+        )
+    profile, calibrator = job.profile(done, command, versions())
+    profile.save(out)
+    show(out, profile, calibrator, json_file)
+    return 0
+
+
+def gather_folders_of_videos(sources: Sequence[Path], out: Path, json_file: str | None) -> int:
+    """One folder of all the videos."""
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
     from cachekit.scaling.gathering import gather_videos

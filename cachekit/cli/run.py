@@ -110,7 +110,9 @@ def run(
         predictor=cache.predictor_spec(plugins) if cache else None,
         params=as_record(cache.params) if cache else {},
     )
-    pipeline = load_pipeline(model, [request.prompt for request in requests], device=setting.device, dtype=setting.dtype)
+    pipeline = load_pipeline(
+        model, [request.prompt for request in requests], device=setting.device, dtype=setting.dtype
+    )
     outcomes = []
     with (
         prepare_folder(out, setting, overwrite=overwrite, name=manifest_name(share)) as manifest,

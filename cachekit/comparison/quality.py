@@ -16,7 +16,7 @@ import attrs
 if TYPE_CHECKING:
     from cachekit_eval import NamedMetric
 
-FILE = "quality.jsonl"
+FILE, FILES = "quality.jsonl", "quality*.jsonl"
 
 
 @attrs.frozen
@@ -53,6 +53,8 @@ class Judge:
     metrics: Sequence[str] | None = None
     """Names; None for every metric that can be had here."""
     lpips_weights: str | None = None
+    file: str = FILE
+    """The memory that this process adds to; it knows what those of all shares hold."""
     infos: list[Metric] = attrs.field(factory=list, init=False)
     _named: list[NamedMetric] = attrs.field(factory=list, init=False)
     _known: dict[tuple[str, str], dict[str, float]] = attrs.field(factory=dict, init=False)
@@ -66,12 +68,15 @@ class Judge:
         selection = select_metrics(self._named, self.lpips_weights)
         names = [field.name for field in attrs.fields(Metric)]
         self.infos = [Metric(**{name: getattr(info, name) for name in names}) for info in selection.infos]
-        path = self.folder / FILE
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines:
-            with suppress(ValueError, KeyError, TypeError):  # a line cut off by a kill is judged again
-                record = json.loads(line)
-                self._known[record["gt"], record["gen"]] = record["values"]
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Learn what other processes have judged by now."""
+        for path in sorted(self.folder.glob(FILES)):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError, KeyError, TypeError):  # a line cut off by a kill is judged again
+                    record = json.loads(line)
+                    self._known[record["gt"], record["gen"]] = record["values"]
 
     @property
     def available(self) -> list[str]:
@@ -119,7 +124,7 @@ class Judge:
         known = self._known.setdefault(pair.key, {})
         known.update(values)
         record = {"gt": pair.gt_sha256, "gen": pair.gen_sha256, "values": known}
-        with (self.folder / FILE).open("a", encoding="utf-8") as file:
+        with (self.folder / self.file).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
 
 

@@ -216,7 +216,9 @@ def generate_folder(
             yield Outcome(request, manifest.entries[file], reused=True)
             continue
         try:
-            entry = generate_entry(pipeline, request, cache, setting, manifest.folder / file, on_step, tag=owner_tag(manifest.name))
+            entry = generate_entry(
+                pipeline, request, cache, setting, manifest.folder / file, on_step, tag=owner_tag(manifest.name)
+            )
         except Exception as error:  # a stranger's strategy may raise anything; the other videos go on
             yield Outcome(request, None, failure=f"{type(error).__name__}: {error}")
             continue

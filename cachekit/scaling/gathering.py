@@ -12,7 +12,6 @@ from cachekit.errors import CachekitError
 from cachekit.generation.generate import prepare_folder
 from cachekit.generation.manifest import (
     Entry,
-    Manifest,
     Setting,
     difference,
     manifest_files,
@@ -54,7 +53,8 @@ def gather_videos(sources: Sequence[Path], out: Path, shown: Progress) -> Gather
     found = [recorded for source in sources for recorded in recorded_in(source)]
     setting = common_setting(found)
     shown.expect(len({recorded.entry.file for recorded in found}))
-    copied, lacking = 0, {}
+    copied = 0
+    lacking: dict[str, str] = {}
     with prepare_folder(out, setting, overwrite=False) as manifest:
         for recorded in sorted(found, key=lambda recorded: recorded.place):
             file = recorded.entry.file
