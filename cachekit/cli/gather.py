@@ -12,6 +12,10 @@ import click
 from cachekit.cli.command_line import command_line
 from cachekit.cli.options import json_option, plugin_option
 from cachekit.errors import CachekitError
+from cachekit.generation.manifest import difference
+
+VIDEOS, REPORT, LEDGER = "videos", "a comparison", "a calibration's runs"
+"""The kinds of folders that shares write."""
 
 
 @click.command()
@@ -25,18 +29,52 @@ def gather(context: click.Context, sources: tuple[Path, ...], out: Path, json_fi
 
     What comes of it is what one process would have made. Gathering again adds what is not there yet.
     """
+    kinds = {source: kind_of(source) for source in sources}
+    first = kinds[sources[0]]
+    for source, kind in kinds.items():
+        if kind != first:
+            raise CachekitError(
+                f"{str(sources[0])!r} holds {first} and {str(source)!r} holds {kind}, so they can't be gathered; "
+                "name folders of one kind"
+            )
+    if first == REPORT:
+        return gather_reports(sources, out, json_file)
+    if first == LEDGER:
+        return gather_ledgers(sources, out, command_line(context), json_file)
+    return gather_folders_of_videos(sources, out, json_file)
+
+
+def kind_of(source: Path) -> str:
+    """What a folder holds, in words."""
+    from cachekit.cli.comparing import FILE
     from cachekit.scaling.ledger import is_ledger
 
-    ledgers = [source for source in sources if source.is_dir() and is_ledger(source)]
-    if not ledgers:
-        return gather_folders_of_videos(sources, out, json_file)
-    others = [source for source in sources if source not in ledgers]
-    if others:
-        raise CachekitError(
-            f"{str(ledgers[0])!r} holds a calibration's runs or an evaluation's pairs and {str(others[0])!r} does "
-            "not, so they can't be gathered; name folders of one kind"
-        )
-    return gather_ledgers(sources, out, command_line(context), json_file)
+    if (source / FILE).exists():
+        return REPORT
+    return LEDGER if is_ledger(source) else VIDEOS
+
+
+def gather_reports(sources: Sequence[Path], out: Path, json_file: str | None) -> int:
+    """One report of the videos and judgements in these folders."""
+    from cachekit.cli.comparing import load_asked, run_comparison, show_comparison
+    from cachekit.cli.progress import progress
+    from cachekit.cli.report import make_folder
+    from cachekit.comparison.gathering import gather_comparison
+
+    asked = [load_asked(source) for source in sources]
+    for source, other in zip(sources, asked, strict=True):
+        for field in attrs.fields(type(other)):
+            theirs, ours = getattr(other, field.name), getattr(asked[0], field.name)
+            if field.eq and theirs != ours:
+                raise CachekitError(
+                    f"{str(source)!r} and {str(sources[0])!r} can't be gathered: one compares with "
+                    f"{difference(field.name.replace('_', ' '), ours, theirs)}; gather folders of one comparison"
+                )
+    make_folder(out)
+    with progress(0) as shown:
+        gather_comparison(sources, out, shown)
+        done = run_comparison(asked[0], out, shown, made=True)
+    return show_comparison(done, out, None, json_file)
 
 
 def gather_ledgers(sources: Sequence[Path], out: Path, command: str, json_file: str | None) -> int:

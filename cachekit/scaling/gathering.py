@@ -51,6 +51,9 @@ def gather_videos(sources: Sequence[Path], out: Path, shown: Progress) -> Gather
     were made with other settings.
     """
     found = [recorded for source in sources for recorded in recorded_in(source)]
+    if not found:
+        names = ", ".join(repr(str(source)) for source in sources)
+        raise CachekitError(f"no video is in the manifests of {names} yet; gather when a share has begun")
     setting = common_setting(found)
     shown.expect(len({recorded.entry.file for recorded in found}))
     copied = 0
@@ -84,8 +87,6 @@ def recorded_in(source: Path) -> list[Recorded]:
         number, of = share_of_name(path.name)
         entries = read_entries(path).values()
         found += [Recorded(source, entry, position * of + number - 1) for position, entry in enumerate(entries)]
-    if not found:
-        raise CachekitError(f"no video is in the manifest of {str(source)!r} yet; gather when its share has begun")
     return found
 
 
