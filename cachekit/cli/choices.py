@@ -104,7 +104,10 @@ def uncached_setting(
     dtype: str | None,
     video_format: str,
 ) -> Setting:
-    """How the uncached model's videos are made, with the model's defaults where an option was left out."""
+    """How the uncached model's videos are made, with the model's defaults where an option was left out.
+
+    `device` is what `choose_device` chose, or what the workers of a cluster have.
+    """
     model = chosen.model
     return Setting(
         model=chosen.name,
@@ -114,7 +117,7 @@ def uncached_setting(
         params={},
         steps=steps or model.steps,
         guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
-        device=choose_device(device),
+        device=device,
         dtype=dtype or model.dtype,
         format=video_format,
     )

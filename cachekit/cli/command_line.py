@@ -7,7 +7,7 @@ import shlex
 import click
 from click.core import ParameterSource
 
-NOT_SAID = ("json_file", "shard")
+NOT_SAID = ("json_file", "shard", "ray_address", "gpus_per_worker", "workers")
 GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
 
 
@@ -15,7 +15,7 @@ def command_line(context: click.Context) -> str:
     """The command with every argument and option that was given, in the order in which the command declares them.
 
     What a `--config` file says is spelt out, since the file may change. Where the result goes (`--json`) and who does
-    the work (`--shard`) do not belong to how it was made.
+    the work (`--shard`, `--ray`) do not belong to how it was made.
     """
     words = ["cachekit", context.info_name or ""]
     for parameter in context.command.params:

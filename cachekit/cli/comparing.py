@@ -85,7 +85,7 @@ def run_comparison(
     `made`: refuse where videos of the settings asked for are lacking; only baselines that fit what all shares came to
     are made then.
     """
-    from cachekit.cli.choices import choose_model, load_pipeline, uncached_setting
+    from cachekit.cli.choices import choose_device, choose_model, load_pipeline, uncached_setting
     from cachekit.comparison.collecting import collect
     from cachekit.comparison.contenders import Field
     from cachekit.comparison.page import write_report
@@ -105,7 +105,7 @@ def run_comparison(
         chosen,
         steps=asked.steps,
         guidance_scale=asked.guidance_scale,
-        device=asked.device,
+        device=choose_device(asked.device),
         dtype=asked.dtype,
         video_format=asked.video_format,
     )

@@ -79,6 +79,16 @@ def write_video(path: Path, frames: torch.Tensor, fps: float, tag: str = "") -> 
     return digest
 
 
+def write_whole_file(path: Path, content: bytes, tag: str = "") -> None:
+    """Write a video that was made elsewhere; it too appears under its name only when it is complete."""
+    aside = path.with_name(f".{path.name}{tag}{PARTIAL}")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def container_format(path: Path) -> str:
     return {".mkv": "matroska"}.get(path.suffix, path.suffix[1:])
 
