@@ -13,6 +13,7 @@ from cachekit.attaching.session import Session
 from cachekit.errors import CachekitError
 from cachekit.interface.calibrator import Calibrator
 from cachekit.interface.conditions import Conditions
+from cachekit.interface.guard import asking
 from cachekit.interface.predictor import Predictor
 from cachekit.interface.step import Step
 from cachekit.interface.strategy import Strategy
@@ -29,24 +30,27 @@ Told = Callable[[int], None]
 
 
 @attrs.define
-class ComputeAlways(Strategy):
-    """Computes every step and keeps every residual: how uncached runs are watched."""
+class Watching(Strategy):
+    """Computes every step and hands its residual to a calibrator, one and the same in all branches and runs."""
+
+    listener: Calibrator
 
     def should_compute(self, step: Step) -> bool:
         return True
 
+    def observe(self, step: Step, residual: Residual) -> None:
+        self.listener.observe(step, residual)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Watching:
+        return self
+
 
 @attrs.define
-class Observer(Predictor):
-    """Hands every residual to a calibrator, one and the same in all branches and runs."""
-
-    calibrator: Calibrator
+class KeepNothing(Predictor):
+    """What stands in where nothing is ever predicted."""
 
     def update(self, step: Step, residual: Residual) -> None:
-        self.calibrator.observe(step, residual)
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Observer:
-        return self
+        return None
 
 
 def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> Conditions:
@@ -63,7 +67,8 @@ def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> C
 def calibrator_for(name: str, conditions: Conditions) -> Calibrator:
     """The calibrator of the named strategy, at its default parameters; CachekitError where it has none."""
     kind = calibrated_strategy(name)
-    calibrator = build(kind, name, {}).calibrator(conditions)
+    with asking(kind, "calibrator"):
+        calibrator = build(kind, name, {}).calibrator(conditions)
     if not isinstance(calibrator, Calibrator):
         raise CachekitError(f"the strategy {name!r} has nothing to calibrate; use it as it is")
     return calibrator
@@ -87,9 +92,14 @@ def watch(
 ) -> None:
     """Run the requests uncached, without decoding, while the calibrator watches; `on_step(run, steps done)`."""
     adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
-    observer = Observer(calibrator)
     with Session(
-        pipeline.transformer, adapter, ComputeAlways(), observer, conditions.steps, conditions.calls_per_step
+        pipeline.transformer,
+        adapter,
+        Watching(calibrator),
+        KeepNothing(),
+        conditions.steps,
+        conditions.calls_per_step,
+        watch=False,
     ) as session:
         for number, request in enumerate(requests):
             session.reset()
@@ -111,7 +121,8 @@ def evidence_of(pipeline: Pipeline, strategy: str, request: Request, conditions:
     """What the strategy's calibrator sees of one run, as JSON; `told` hears of each step done."""
     calibrator = calibrator_for(strategy, conditions)
     watch(pipeline, calibrator, [request], conditions, on_step=lambda _, done: told(done))
-    return json.loads(json.dumps(calibrator.evidence()))
+    with asking(calibrator, "evidence"):
+        return json.loads(json.dumps(calibrator.evidence()))
 
 
 def calibrator_of(strategy: str, conditions: Conditions, evidence: Iterable[Mapping[str, Any]]) -> Calibrator:
@@ -131,14 +142,16 @@ def profile_of(
     made: Mapping[str, Any],
 ) -> Profile:
     """The profile of what the calibrator has seen; `made` says by which command, on which prompts."""
+    with asking(calibrator, "values"):
+        values, figures, evidence = calibrator.values(), calibrator.figures(), calibrator.evidence()
     return Profile(
         strategy=name,
         model=model,
-        values=calibrator.values(),
+        values=values,
         steps=conditions.steps,
         guidance_scale=conditions.guidance_scale,
         sampler=sampler,
         conditions=conditions,
-        made={**made, **calibrator.figures()},
-        evidence=calibrator.evidence(),
+        made={**made, **figures},
+        evidence=evidence,
     )

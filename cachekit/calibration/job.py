@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-import cattrs
 
 from cachekit.calibration.calibrate import calibrator_of, profile_of
 from cachekit.errors import CachekitError
+from cachekit.files.structuring import structure
 from cachekit.interface.calibrator import Calibrator
 from cachekit.interface.conditions import Conditions
 from cachekit.profiles.profile import Profile, ProfiledModel
@@ -71,8 +71,6 @@ class CalibrationJob:
 def job_from(record: Mapping[str, Any]) -> CalibrationJob:
     """The calibration that a record is of; CachekitError where it is of none."""
     try:
-        job: CalibrationJob = cattrs.Converter(forbid_extra_keys=True).structure(dict(record), CalibrationJob)
-    except Exception as error:
-        reasons = "; ".join(cattrs.transform_error(error))
-        raise CachekitError(f"this is the record of no calibration: {reasons}") from error
-    return job
+        return structure(dict(record), CalibrationJob)
+    except ValueError as error:
+        raise CachekitError(f"this is the record of no calibration: {error}") from error

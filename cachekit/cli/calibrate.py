@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,8 +21,10 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
+from cachekit.cli.results import RESULT, Command
 from cachekit.cli.sharing import share_option
 from cachekit.errors import CachekitError
+from cachekit.files.text import plain
 
 if TYPE_CHECKING:
     from cachekit.calibration.job import CalibrationJob
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
     from cachekit.scaling.shares import Share
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("words", nargs=-1, required=True, metavar="STRATEGY | --merge PROFILE PROFILE...")
 @click.option("--merge", is_flag=True, help="Add up the evidence of the profiles named.")
 @model_options
 @prompt_options
 @sampling_options
 @videos_per_prompt_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The profile to write.")
+@click.option("--out", type=RESULT, required=True, metavar="FILE", help="The profile to write.")
 @share_option
 @plugin_option
 @json_option
@@ -51,7 +52,7 @@ def calibrate(
     /,
     words: tuple[str, ...],
     merge: bool,
-    out: Path,
+    out: str,
     shard: str | None,
     json_file: str | None,
     **options: Any,
@@ -63,7 +64,6 @@ def calibrate(
     from cachekit.calibration.calibrate import calibrator_for
     from cachekit.cli.sharing import chosen_share
 
-    check_writable(out)
     command = command_line(context)
     if merge:
         if shard is not None:
@@ -76,14 +76,14 @@ def calibrate(
         if len(words) != 1:
             raise CachekitError(f"calibrate takes one strategy, not {len(words)}; to add up profiles, say --merge")
         share = chosen_share(shard)
-        job, evidence = measured(words[0], out, share, **options)
+        job, evidence = measured(words[0], Path(out), share, **options)
         to_come = [run for key, run in zip(job.keys, job.runs, strict=True) if key not in evidence]
         if to_come:
-            show_to_come(out, share, len(job.runs), len(to_come), json_file)
+            show_to_come(Path(out), share, len(job.runs), len(to_come), json_file)
             return
         profile, calibrator = job.profile(evidence, command, versions())
-    profile.save(out)
-    show(out, profile, calibrator, json_file)
+    profile.save(Path(out))
+    show(Path(out), profile, calibrator, json_file)
 
 
 def merged(files: tuple[str, ...], command: str) -> Profile:
@@ -182,7 +182,6 @@ def show_to_come(out: Path, share: Share | None, runs: int, to_come: int, json_f
     shown.print(
         f"{share} is done: {runs - to_come} of {runs} runs are in {runs_folder(out)}; the last share to be done "
         f"writes {out}, and `cachekit gather` joins such folders of several machines",
-        highlight=False,
     )
     write_json({"file": None, "folder": str(runs_folder(out)), "runs": runs, "to_come": to_come}, json_file)
 
@@ -190,15 +189,6 @@ def show_to_come(out: Path, share: Share | None, runs: int, to_come: int, json_f
 def versions() -> dict[str, str]:
     libraries = ("cachekit-dit", "numpy", "torch")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in libraries}}
-
-
-def check_writable(path: Path) -> None:
-    """Refuse a file that can't be written before anything is measured for it."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise CachekitError(f"there is no folder {str(folder)!r} to write {path.name!r} in; make it first")
-    if not os.access(folder, os.W_OK):
-        raise CachekitError(f"the folder {str(folder)!r} can't be written to; choose another --out")
 
 
 def show(out: Path, profile: Profile, calibrator: Calibrator, json_file: str | None) -> None:
@@ -210,10 +200,9 @@ def show(out: Path, profile: Profile, calibrator: Calibrator, json_file: str | N
     shown.print(
         f"{out}: {profile.strategy} on {profile.model}, {profile.steps} steps, "
         f"guidance {profile.guidance_scale:g}, {runs} run{'s' if runs != 1 else ''}",
-        highlight=False,
     )
     for name, figure in calibrator.figures().items():
-        shown.print(f"{name} {figure:.4f}" if isinstance(figure, float) else f"{name} {figure}", highlight=False)
+        shown.print(f"{name} {figure:.4f}" if isinstance(figure, float) else f"{name} {figure}")
     for warning in calibrator.warnings():
-        click.echo(f"cachekit: warning: {warning}", err=True)
+        click.echo(f"cachekit: warning: {plain(warning)}", err=True)
     write_json({"file": str(out), "warnings": calibrator.warnings(), **attrs.asdict(profile)}, json_file)

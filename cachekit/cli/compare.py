@@ -16,12 +16,13 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
+from cachekit.cli.results import Command
 from cachekit.cli.sharing import share_option
 
 DEFAULT_STRATEGIES = ("magcache", "teacache")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--strategy",
     "strategies",
@@ -102,7 +103,6 @@ def compare(
     """
     from cachekit.cli.comparing import Asked, run_comparison, show_comparison
     from cachekit.cli.progress import progress
-    from cachekit.cli.report import make_folder
     from cachekit.cli.sharing import chosen_share
     from cachekit.comparison.page import check_page_can_be_made
     from cachekit.generation.prompts import collect_prompts
@@ -128,7 +128,6 @@ def compare(
         lpips_weights=lpips_weights,
         command=command_line(context),
     )
-    make_folder(report)
     with progress(0) as shown:
         done = run_comparison(asked, report, shown, share)
     return show_comparison(done, report, share, json_file)

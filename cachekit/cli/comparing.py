@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import cattrs
 
 from cachekit.errors import CachekitError
+from cachekit.files.reading import parse_json, read_text
+from cachekit.files.structuring import structure
+from cachekit.files.writing import reason
 
 if TYPE_CHECKING:
     from cachekit.cli.choices import ChosenModel
@@ -50,22 +52,20 @@ class Asked:
     command: str = attrs.field(eq=False)
 
     def save(self, report: Path) -> None:
-        from cachekit.comparison.page import write_whole
+        from cachekit.files.writing import write_whole
 
-        write_whole(report / FILE, json.dumps(attrs.asdict(self), indent=1) + "\n")
+        write_whole(report / FILE, json.dumps(attrs.asdict(self), indent=1) + "\n", "the report's file")
 
 
 def load_asked(report: Path) -> Asked:
     """What a report's folder was asked to be; CachekitError where it does not say."""
     path = report / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        asked: Asked = cattrs.Converter(forbid_extra_keys=True).structure(content, Asked)
-    except OSError as error:
-        raise CachekitError(f"{str(path)!r} can't be read: {error.strerror}") from error
-    except Exception as error:
-        raise CachekitError(f"{str(path)!r} is damaged; run a share of it again to have it written anew") from error
-    return asked
+        return structure(parse_json(read_text(path)), Asked)
+    except (OSError, ValueError) as error:
+        raise CachekitError(
+            f"{str(path)!r} can't be read: {reason(error)}; run a share of it again to have it written anew"
+        ) from error
 
 
 @attrs.frozen
@@ -92,6 +92,9 @@ def run_comparison(
     from cachekit.comparison.quality import FILE as QUALITY
     from cachekit.comparison.quality import Judge
     from cachekit.comparison.running import Runner
+    from cachekit.files.locking import owned
+    from cachekit.files.writing import check_folder, make_folder
+    from cachekit.generation.checked_model import timesteps_of
     from cachekit.generation.generate import make_requests
     from cachekit.generation.manifest import NAME
     from cachekit.registry.grid import Choice, expand, grid
@@ -109,7 +112,7 @@ def run_comparison(
         dtype=asked.dtype,
         video_format=asked.video_format,
     )
-    field = Field(base, model.timesteps(base.steps), resolver(chosen, asked.profiles, plugins), plugins)
+    field = Field(base, timesteps_of(model, base.steps), resolver(chosen, asked.profiles, plugins), plugins)
     known = [{registration.name for registration in part} for part in (plugins.strategies, plugins.predictors)]
     choices = grid(expand(asked.strategies, known[0]), expand(asked.predictors, known[1]))
     uncached = field.uncached()
@@ -131,10 +134,10 @@ def run_comparison(
         "dtype": base.dtype,
         "prompts": [{"prompt": request.prompt, "seed": request.seed} for request in everything],
     }
-    report.mkdir(parents=True, exist_ok=True)
+    check_folder(report)
     names = [share.named(Path(name)).name if share else name for name in (NAME, QUALITY)]
+    lock = share.named(Path("cachekit")).name if share else "cachekit"
     judge = Judge(report, asked.metrics.split(",") if asked.metrics else None, asked.lpips_weights, names[1])
-    asked.save(report)
 
     @cache
     def pipeline() -> Pipeline:
@@ -144,7 +147,10 @@ def run_comparison(
     contenders = [uncached, *settings, *baselines(planned)]
     if not made:
         pipeline()
-    with Runner(pipeline, requests, report, shown, names[0]) as runner:
+    make_folder(report)
+    with owned(report, "cachekit compare", name=lock), Runner(pipeline, requests, report, shown, names[0]) as runner:
+        asked.save(report)
+        judge.recall()
         if made and (lacking := runner.to_come(contenders)):
             contender, request = lacking[0]
             raise CachekitError(
@@ -159,7 +165,7 @@ def run_comparison(
             if lacking:
                 return Done(comparison, len(lacking))
             whole.run(contenders, baselines)
-            judge.look_again()
+            judge.recall()
             comparison = collect(whole, uncached, judge, about)
     write_report(report, comparison)
     return Done(comparison)
@@ -192,6 +198,7 @@ def show_comparison(done: Done, report: Path, share: Share | None, json_file: st
     from cachekit.cli.comparison_table import show_table
     from cachekit.cli.report import console, write_json
     from cachekit.comparison.results import as_json
+    from cachekit.files.text import plain
 
     comparison = done.comparison
     shown_on = console(json_file)
@@ -199,13 +206,12 @@ def show_comparison(done: Done, report: Path, share: Share | None, json_file: st
     if done.to_come:
         shown_on.print(
             f"{share} is done; the last share to be done writes the report, {done.to_come} videos are to come, and "
-            "`cachekit gather` joins the folders of several machines",
-            highlight=False,
+            "`cachekit gather` joins the folders of several machines"
         )
     else:
-        shown_on.print(f"report: {report / 'index.html'}", highlight=False)
+        shown_on.print(f"report: {report / 'index.html'}")
     for row, video in comparison.failures:
-        click.echo(f"cachekit: {row.label}: {video.name}: {video.failure}", err=True)
+        click.echo(f"cachekit: {plain(f'{row.label}: {video.name}: {video.failure}')}", err=True)
     content: dict[str, Any] = as_json(comparison)
     write_json({**content, "to_come": done.to_come} if done.to_come else content, json_file)
     return 1 if comparison.failures else 0

@@ -11,6 +11,7 @@ import click
 
 from cachekit.cli.command_line import command_line
 from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.results import Command
 from cachekit.errors import CachekitError
 from cachekit.generation.manifest import difference
 
@@ -18,7 +19,7 @@ VIDEOS, REPORT, LEDGER = "videos", "a comparison", "a calibration's runs"
 """The kinds of folders that shares write."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where what is joined goes.")
 @plugin_option
@@ -58,8 +59,8 @@ def gather_reports(sources: Sequence[Path], out: Path, json_file: str | None) ->
     """One report of the videos and judgements in these folders."""
     from cachekit.cli.comparing import load_asked, run_comparison, show_comparison
     from cachekit.cli.progress import progress
-    from cachekit.cli.report import make_folder
     from cachekit.comparison.gathering import gather_comparison
+    from cachekit.files.writing import check_folder
 
     asked = [load_asked(source) for source in sources]
     for source, other in zip(sources, asked, strict=True):
@@ -70,7 +71,7 @@ def gather_reports(sources: Sequence[Path], out: Path, json_file: str | None) ->
                     f"{str(source)!r} and {str(sources[0])!r} can't be gathered: one compares with "
                     f"{difference(field.name.replace('_', ' '), ours, theirs)}; gather folders of one comparison"
                 )
-    make_folder(out)
+    check_folder(out)
     with progress(0) as shown:
         gather_comparison(sources, out, shown)
         done = run_comparison(asked[0], out, shown, made=True)
@@ -80,12 +81,13 @@ def gather_reports(sources: Sequence[Path], out: Path, json_file: str | None) ->
 def gather_ledgers(sources: Sequence[Path], out: Path, command: str, json_file: str | None) -> int:
     """The profile that the runs in these folders come to."""
     from cachekit.calibration.job import job_from
-    from cachekit.cli.calibrate import check_writable, show, versions
+    from cachekit.cli.calibrate import show, versions
+    from cachekit.files.writing import check_target
     from cachekit.scaling.ledger import read_ledgers
 
     record, done = read_ledgers(sources)
     job = job_from(record)
-    check_writable(out)
+    check_target(out, "the file of --out")
     to_come = [run for key, run in zip(job.keys, job.runs, strict=True) if key not in done]
     if to_come:
         raise CachekitError(
@@ -108,7 +110,7 @@ def gather_folders_of_videos(sources: Sequence[Path], out: Path, json_file: str 
         gathered = gather_videos(sources, out, shown)
     for sentence in gathered.lacking:
         click.echo(f"cachekit: {sentence}; run its share again", err=True)
-    console(json_file).print(f"{out}: {gathered.videos} videos, {gathered.copied} of them new", highlight=False)
+    console(json_file).print(f"{out}: {gathered.videos} videos, {gathered.copied} of them new")
     content: dict[str, Any] = {"folder": str(out), **attrs.asdict(gathered)}
     write_json(content, json_file)
     return 1 if gathered.lacking else 0

@@ -19,8 +19,12 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
+from cachekit.cli.results import Command
 from cachekit.cli.sharing import share_option
 from cachekit.errors import CachekitError
+
+MANY = 50
+"""Videos asked for beyond which those that are there already are counted, not listed."""
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from cachekit.scaling.videos import Way
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--strategy", default="magcache", show_default=True, metavar="NAME", help="When to skip; none for no cache."
 )
@@ -51,10 +55,14 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Make the folder's videos anew.")
 @share_option
 @ray_options
+@click.option("--verify", is_flag=True, help="Compare the checksums of all videos that are there already.")
 @config_option
 @plugin_option
 @json_option
+@click.pass_context
 def run(
+    context: click.Context,
+    /,
     strategy: str,
     settings: tuple[str, ...],
     predictor: str | None,
@@ -77,6 +85,7 @@ def run(
     ray_address: str | None,
     gpus_per_worker: float | None,
     workers: int | None,
+    verify: bool,
     json_file: str | None,
 ) -> int:
     """Make videos from prompts, with a strategy or without.
@@ -86,7 +95,7 @@ def run(
     from cachekit.cli.choices import choose_cache, choose_device, choose_model, load_pipeline, uncached_setting
     from cachekit.cli.report import console, write_json
     from cachekit.cli.sharing import chosen_share, manifest_name
-    from cachekit.generation.generate import make_requests, prepare_folder
+    from cachekit.generation.generate import look_at_folder, make_requests, prepare_folder
     from cachekit.generation.prompts import collect_prompts
     from cachekit.registry.parameters import as_record, parse_settings
     from cachekit.registry.plugins import get_plugins
@@ -120,60 +129,70 @@ def run(
             predictor=cache.predictor_spec(plugins) if cache else None,
             params=as_record(cache.params) if cache else {},
         )
+        look_at_folder(out, setting, overwrite=overwrite)
         peak = None
         if cluster:
             with prepare_folder(out, setting, overwrite=overwrite) as manifest:
-                outcomes = dealt(cluster, model, requests, Way(setting, cache), manifest)
+                outcomes = dealt(cluster, model, requests, Way(setting, cache), manifest, verify=verify)
         else:
             pipeline = load_pipeline(
                 model, [request.prompt for request in requests], device=setting.device, dtype=setting.dtype
             )
             with prepare_folder(out, setting, overwrite=overwrite, name=manifest_name(share)) as manifest:
-                outcomes = made_here(pipeline, requests, cache, setting, manifest)
+                outcomes = made_here(pipeline, requests, cache, setting, manifest, verify=verify)
             peak = pipeline.peak_memory_bytes()
     shown_to = console(json_file)
     show_table(shown_to, out, outcomes)
     if peak is not None:
-        shown_to.print(f"peak memory {peak / 2**20:,.0f} MiB", highlight=False)
+        shown_to.print(f"peak memory {peak / 2**20:,.0f} MiB")
     write_json({**summary(setting, outcomes), "peak_memory_bytes": peak}, json_file)
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
 
 def made_here(
-    pipeline: Pipeline, requests: Sequence[Request], cache: Cache | None, setting: Setting, manifest: Manifest
+    pipeline: Pipeline,
+    requests: Sequence[Request],
+    cache: Cache | None,
+    setting: Setting,
+    manifest: Manifest,
+    *,
+    verify: bool,
 ) -> list[Outcome]:
     """What came of each request, made one after another by this process."""
     from cachekit.cli.progress import progress
     from cachekit.generation.generate import generate_folder
 
-    outcomes = []
+    outcomes, many = [], len(requests) > MANY
     with progress(len(requests)) as shown:
 
         def on_step(request: object, done: int) -> None:
             shown.step(done, setting.steps)
 
-        work = generate_folder(pipeline, requests, cache, setting, manifest, on_step=on_step)
+        work = generate_folder(pipeline, requests, cache, setting, manifest, on_step=on_step, verify=verify)
         for request in requests:
             shown.start(request.prompt)
             outcome = next(work)
             outcomes.append(outcome)
-            shown.finish(outcome_line(outcome))
+            shown.finish("" if outcome.reused and many else outcome_line(outcome))
     return outcomes
 
 
-def dealt(cluster: Clustered, model: Model, requests: Sequence[Request], way: Way, manifest: Manifest) -> list[Outcome]:
+def dealt(
+    cluster: Clustered, model: Model, requests: Sequence[Request], way: Way, manifest: Manifest, *, verify: bool
+) -> list[Outcome]:
     """What came of each request, made by the workers of a cluster."""
     from cachekit.cli.progress import progress
     from cachekit.scaling.videos import VideoJob, deal_folder
 
     fleet = cluster.fleet(VideoJob(model, way.setting.device, way.setting.dtype))
     outcomes: dict[Request, Outcome] = {}
-    failed = 0
+    failed, many = 0, len(requests) > MANY
     with progress(len(requests)) as shown:
-        for outcome, done in deal_folder(fleet, requests, way, manifest):
+        for outcome, done in deal_folder(fleet, requests, way, manifest, verify=verify):
             outcomes[outcome.request] = outcome
             failed += outcome.entry is None
-            show_dealt(shown, done, failed, outcome.request.prompt, outcome_line(outcome))
+            line = "" if outcome.reused and many else outcome_line(outcome)
+            show_dealt(shown, done, failed, outcome.request.prompt, line)
     return [outcomes[request] for request in requests]
 
 
@@ -194,8 +213,13 @@ def show_table(shown: Console, folder: Path, outcomes: list[Outcome]) -> None:
 
     table = Table("video", "pattern", "skipped", "denoising s", "total s", title=f"videos in {folder}")
     made = [outcome.entry for outcome in outcomes if outcome.entry]
+    there = [outcome for outcome in outcomes if outcome.reused] if len(outcomes) > MANY else []
+    if there:
+        table.add_row(f"{len(there):,} videos there already", "", "", "", "")
     for outcome in outcomes:
         entry = outcome.entry
+        if outcome.reused and there:
+            continue
         if entry is None:
             table.add_row(outcome.request.name, f"failed: {outcome.failure}", "", "", "")
             continue

@@ -16,8 +16,9 @@ import attrs
 import filelock
 
 from cachekit.errors import CachekitError
+from cachekit.files.writing import reason
 
-LOCK, OWNER, DOOR = ".lock", ".owner", "cachekit"
+LOCK, OWNER, DOOR = ".lock", ".owner", "door"
 PATIENCE = 60.0
 """Seconds to wait while another process looks a folder over, which takes it a moment."""
 
@@ -45,56 +46,65 @@ class Claim:
     def release(self) -> None:
         """Give the file to whoever comes next."""
         if self._lock.is_locked:
-            beside(self.path, OWNER).unlink(missing_ok=True)
+            for file in (beside(self.path, OWNER), beside(self.path, LOCK)):
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
             self._lock.release()
 
 
 @contextmanager
 def at_the_door(folder: Path) -> Iterator[None]:
     """Be alone in looking a folder over and claiming a part of it."""
-    lock = filelock.FileLock(beside(folder / DOOR, LOCK))
-    try:
-        lock.acquire(timeout=PATIENCE)
-    except filelock.Timeout:
+    lock = locked(folder / DOOR, PATIENCE)
+    if lock is None:
         raise CachekitError(
             f"another process has been looking over the folder {str(folder)!r} for {PATIENCE:.0f} s; try again"
-        ) from None
+        )
     try:
         yield
     finally:
-        lock.release()
+        Claim(folder / DOOR, lock).release()
 
 
 def claim(path: Path, digest: str) -> Claim:
     """Claim a file; CachekitError naming the process that holds it where there is one."""
-    lock = filelock.FileLock(beside(path, LOCK))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
+    lock = locked(path)
+    if lock is None:
         raise CachekitError(
-            f"{owner_of(path) or 'another process'} is writing {str(path)!r}; wait for it, or stop it and try again"
-        ) from None
+            f"{owner_of(path) or 'another process'} is at work in the folder {str(path.parent)!r} on {path.name!r}; "
+            "wait for it, stop it, or choose another folder"
+        )
     owner = Owner(os.getpid(), platform.node(), digest)
-    beside(path, OWNER).write_text(json.dumps(attrs.asdict(owner)), encoding="utf-8")
+    with suppress(OSError):  # the lock is what counts; a full disk has no room for the name
+        beside(path, OWNER).write_text(json.dumps(attrs.asdict(owner)), encoding="utf-8")
     return Claim(path, lock)
 
 
 def others_at_work(folder: Path, own: Path) -> list[tuple[Path, Owner | None]]:
-    """The files of a folder, other than `own`, that living processes have claimed."""
+    """The manifests of a folder, other than `own`, that living processes have claimed."""
     found = []
-    for lock_file in sorted(folder.glob(f".*{LOCK}")):
+    for lock_file in sorted(folder.glob(f".manifest*.jsonl{LOCK}")):
         path = folder / lock_file.name[1 : -len(LOCK)]
-        if path in (own, folder / DOOR):
+        if path == own:
             continue
-        lock = filelock.FileLock(lock_file)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
+        lock = locked(path)
+        if lock is None:
             found.append((path, owner_of(path)))
         else:
-            beside(path, OWNER).unlink(missing_ok=True)
-            lock.release()
+            Claim(path, lock).release()
     return found
+
+
+def locked(path: Path, patience: float = 0) -> filelock.BaseFileLock | None:
+    """The lock of a file, taken; None where another has it."""
+    lock = filelock.FileLock(beside(path, LOCK))
+    try:
+        lock.acquire(timeout=patience)
+    except filelock.Timeout:
+        return None
+    except OSError as error:
+        raise CachekitError(f"the folder {str(path.parent)!r} can't be written to: {reason(error)}") from error
+    return lock
 
 
 def owner_of(path: Path) -> Owner | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import attrs
 
 from cachekit.errors import CachekitError
+from cachekit.files.reading import is_regular
+from cachekit.files.writing import aside_of, unwritten
 from cachekit.generation.generate import prepare_folder
 from cachekit.generation.manifest import (
     Entry,
@@ -16,10 +18,9 @@ from cachekit.generation.manifest import (
     difference,
     manifest_files,
     read_entries,
-    sha256_of,
+    sha256,
     share_of_name,
 )
-from cachekit.generation.video import PARTIAL
 from cachekit.interface.progress import Progress
 
 
@@ -107,16 +108,16 @@ def common_setting(found: Sequence[Recorded]) -> Setting:
 def copy_whole(recorded: Recorded, out: Path) -> bool:
     """Copy a video where it is the one that was recorded; it appears whole or not at all."""
     path, target = recorded.folder / recorded.entry.file, out / recorded.entry.file
-    aside = target.with_name(f".{target.name}{PARTIAL}")
+    if not is_regular(path):
+        return False
+    aside = aside_of(target)
     try:
         shutil.copyfile(path, aside)
-        whole = sha256_of(aside) == recorded.entry.sha256
+        whole = sha256(aside) == recorded.entry.sha256
         if whole:
             aside.replace(target)
         return whole
-    except FileNotFoundError:
-        return False
     except OSError as error:
-        raise CachekitError(f"{str(path)!r} can't be copied to {str(out)!r}: {error.strerror}") from error
+        raise unwritten(target, "the video", error) from error
     finally:
         aside.unlink(missing_ok=True)

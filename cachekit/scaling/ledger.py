@@ -7,7 +7,6 @@ together; the first line of each says which work it is of.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,14 @@ from typing import Any
 import attrs
 
 from cachekit.errors import CachekitError
+from cachekit.files.reading import read_bytes
+from cachekit.files.writing import append_whole, cut_torn_line, make_folder, reason, unwritten
 from cachekit.generation.claims import Claim, at_the_door, claim
 from cachekit.generation.manifest import difference
 from cachekit.scaling.shares import Share
 
-NAME = "done.jsonl"
+NAME, WHAT = "done.jsonl", "the file of what is done"
+LARGEST = 2**33
 
 
 @attrs.define
@@ -42,19 +44,16 @@ class Ledger:
         """
         job = json.loads(json.dumps(job))
         name = share.named(Path(NAME)).name if share else NAME
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with at_the_door(folder):
-                claimed = claim(folder / name, "")
-                try:
-                    known, done = read_ledgers([folder], job)
-                    ledger = cls(folder, known, done, name, claimed)
-                    ledger._begin()
-                except BaseException:
-                    claimed.release()
-                    raise
-        except OSError as error:
-            raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error
+        make_folder(folder)
+        with at_the_door(folder):
+            claimed = claim(folder / name, "")
+            try:
+                known, done = read_ledgers([folder], job)
+                ledger = cls(folder, known, done, name, claimed)
+                ledger._begin()
+            except BaseException:
+                claimed.release()
+                raise
         return ledger
 
     def __enter__(self) -> Ledger:
@@ -76,17 +75,15 @@ class Ledger:
     def _begin(self) -> None:
         """Start this share's file with the work it is of; cut away a line that a kill left half-written."""
         path = self.folder / self.name
-        whole, _, torn = path.read_bytes().rpartition(b"\n") if path.exists() else (b"", b"", b"")
-        if torn:
-            path.write_bytes(whole + b"\n" if whole else b"")
-        if not whole:
+        try:
+            cut_torn_line(path)
+        except OSError as error:
+            raise unwritten(path, WHAT, error) from error
+        if not path.exists() or not path.stat().st_size:
             self._write({"job": self.job})
 
     def _write(self, line: dict[str, Any]) -> None:
-        with (self.folder / self.name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_whole(self.folder / self.name, json.dumps(line) + "\n", WHAT)
 
 
 def is_ledger(folder: Path) -> bool:
@@ -106,7 +103,10 @@ def read_ledgers(folders: Sequence[Path], job: dict[str, Any] | None = None) -> 
     done: dict[str, Any] = {}
     for folder in folders:
         for path in ledger_files(folder):
-            lines = path.read_text(encoding="utf-8", errors="replace").rpartition("\n")[0].splitlines()
+            try:
+                lines = read_bytes(path, LARGEST).split(b"\n")[:-1]
+            except (OSError, ValueError) as error:
+                raise CachekitError(f"{str(path)!r} can't be read: {reason(error)}; move it away") from error
             for number, line in enumerate(lines, start=1):
                 record = _structured(line, path, number)
                 if number == 1:
@@ -125,9 +125,9 @@ def missing(pieces: Iterable[str], done: dict[str, Any]) -> list[str]:
     return [piece for piece in pieces if piece not in done]
 
 
-def _structured(line: str, path: Path, number: int) -> dict[str, Any]:
+def _structured(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode())
         if not isinstance(record, dict) or not (
             isinstance(record.get("job"), dict) if number == 1 else isinstance(record.get("piece"), str)
         ):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cachekit.generation.generate import Cache, Outcome, Request, generate_entry, owner_tag
+from cachekit.files.writing import write_whole
+from cachekit.generation.generate import Cache, Outcome, Request, generate_entry
 from cachekit.generation.manifest import Entry, Manifest, Setting
-from cachekit.generation.video import write_whole_file
 from cachekit.scaling.dealing import Assignment, Done, Fleet
 from cachekit.scaling.worker import Failed
 
@@ -74,13 +74,13 @@ class Requests:
 
 
 def deal_folder(
-    fleet: Fleet, requests: Sequence[Request], way: Way, manifest: Manifest
+    fleet: Fleet, requests: Sequence[Request], way: Way, manifest: Manifest, *, verify: bool = False
 ) -> Generator[tuple[Outcome, Done | None], None, None]:
     """`generate_folder` by a fleet: outcomes in the order in which they come, with what is known of the workers."""
     lacking = []
     for request in requests:
         file = f"{request.name}.{way.setting.format}"
-        if manifest.has_whole(file):
+        if manifest.has_whole(file, verify=verify):
             yield Outcome(request, manifest.entries[file], reused=True), None
         else:
             lacking.append(request)
@@ -93,6 +93,9 @@ def keep(request: Request, result: Made | Failed, manifest: Manifest) -> Outcome
     """Write a video that has come back into its folder, and record it."""
     if isinstance(result, Failed):
         return Outcome(request, None, failure=result.reason)
-    write_whole_file(manifest.folder / result.entry.file, result.content, owner_tag(manifest.name))
+    path = manifest.folder / result.entry.file
+    if path.is_dir():
+        return Outcome(request, None, failure=f"a folder stands where the video {path.name!r} belongs; move it away")
+    write_whole(path, result.content, "the video")
     manifest.add(result.entry)
     return Outcome(request, result.entry)

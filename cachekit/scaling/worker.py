@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import attrs
 
 from cachekit.errors import CachekitError
+from cachekit.generation.generate import failure_of
 
 
 class Job(Protocol):
@@ -63,7 +64,7 @@ class Worker:
         try:
             return self._loaded().do(piece, context)
         except Exception as error:  # a stranger's strategy may raise anything; the other pieces go on
-            return Failed(f"{type(error).__name__}: {error}")
+            return Failed(failure_of(error))
 
     def _loaded(self) -> Job:
         if self._job is None:

@@ -104,23 +104,14 @@ def test_a_share_owned_by_a_living_process_is_refused_and_named(run, tmp_path):
     assert owner.stdout.readline() == "held\n"
     status, _, errors = run(tmp_path / "out", "--shard", "1/2")
     assert status == 2
-    assert f"process {owner.pid} on {os.uname().nodename} is writing" in errors
+    assert f"process {owner.pid} on {os.uname().nodename} is at work in the folder" in errors
     status, _, errors = run(tmp_path / "out", "--shard", "2/2")
     assert status == 2
-    assert f"process {owner.pid} on {os.uname().nodename} is making videos with other settings" in errors
+    assert f"process {owner.pid} on {os.uname().nodename} is at work in the folder" in errors
+    assert "with other settings (manifest-1-of-2.jsonl)" in errors
     owner.kill()
     owner.communicate()
     assert run(tmp_path / "out", "--shard", "1/2")[0] == 0
-
-
-def test_a_share_clears_away_its_own_half_written_videos_alone(run, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    names = (".a.mp4-1-of-2.partial", ".a.mp4-2-of-2.partial", ".a.mp4.partial")
-    for name in names:
-        (out / name).touch()
-    run(out, "--shard", "2/2")
-    assert sorted(path.name for path in out.glob(".*.partial")) == sorted((names[0], names[2]))
 
 
 def test_a_line_that_another_share_is_writing_is_left_alone(run, tmp_path):
