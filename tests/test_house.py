@@ -14,6 +14,7 @@ import cachekit.opensora
 ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"errors"},
+    {"files"},
     {"interface"},
     {"registry", "cachekit_eval"},
     {"profiles"},

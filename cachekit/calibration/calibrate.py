@@ -14,6 +14,7 @@ from cachekit.calibration.replaying import PipelineReplay, recorded
 from cachekit.errors import CachekitError
 from cachekit.interface.calibrator import Calibrator
 from cachekit.interface.conditions import Conditions
+from cachekit.interface.guard import asking
 from cachekit.interface.predictor import Predictor
 from cachekit.interface.step import Step
 from cachekit.interface.strategy import Strategy
@@ -66,7 +67,8 @@ def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> C
 def calibrator_for(name: str, conditions: Conditions) -> Calibrator:
     """The calibrator of the named strategy, at its default parameters; CachekitError where it has none."""
     kind = calibrated_strategy(name)
-    calibrator = build(kind, name, {}).calibrator(conditions)
+    with asking(kind, "calibrator"):
+        calibrator = build(kind, name, {}).calibrator(conditions)
     if not isinstance(calibrator, Calibrator):
         raise CachekitError(f"the strategy {name!r} has nothing to calibrate; use it as it is")
     return calibrator
@@ -125,14 +127,16 @@ def profile_of(
     calibrator: Calibrator, name: str, model: Model, model_name: str, conditions: Conditions, made: Mapping[str, Any]
 ) -> Profile:
     """The profile of what the calibrator has seen; `made` says by which command, on which prompts."""
+    with asking(calibrator, "values"):
+        values, figures, evidence = calibrator.values(), calibrator.figures(), calibrator.evidence()
     return Profile(
         strategy=name,
         model=ProfiledModel(model.transformer_class, model.architecture(), name=model_name),
-        values=calibrator.values(),
+        values=values,
         steps=conditions.steps,
         guidance_scale=conditions.guidance_scale,
         sampler=model.sampler,
         conditions=conditions,
-        made={**made, **calibrator.figures()},
-        evidence=calibrator.evidence(),
+        made={**made, **figures},
+        evidence=evidence,
     )

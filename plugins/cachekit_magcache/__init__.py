@@ -7,6 +7,7 @@ pass `thresh` or its length `K` (section 3.3).
 """
 
 import importlib.resources
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -93,7 +94,7 @@ def ratios_for(ratios: Sequence[float | Sequence[float]], run: cachekit.Run, *, 
 def compounded(values: Sequence[float], count: int) -> list[float]:
     """`count` ratios over strides that share the measured steps evenly, each the product of those it passes over."""
     ends = [round(i * len(values) / count) for i in range(count + 1)] if count else [0]
-    return [math.prod(values[start:end]) for start, end in zip(ends, ends[1:], strict=False)]
+    return [math.prod(values[start:end]) for start, end in itertools.pairwise(ends)]
 
 
 def nearest(values: Sequence[float], count: int) -> list[float]:
