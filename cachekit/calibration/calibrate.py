@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from cachekit.attaching.attach import resolve_adapter
 from cachekit.attaching.session import Session
+from cachekit.calibration.replaying import PipelineReplay, recorded
 from cachekit.errors import CachekitError
 from cachekit.interface.calibrator import Calibrator
 from cachekit.interface.conditions import Conditions
@@ -34,6 +36,7 @@ class Watching(Strategy):
     """Computes every step and hands its residual to a calibrator, one and the same in all branches and runs."""
 
     listener: Calibrator
+    scope: str = "body"  # type: ignore[misc]
 
     def should_compute(self, step: Step) -> bool:
         return True
@@ -92,29 +95,35 @@ def watch(
 ) -> None:
     """Run the requests uncached, without decoding, while the calibrator watches; `on_step(run, steps done)`."""
     adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
-    with Session(
-        pipeline.transformer,
-        adapter,
-        Watching(calibrator),
-        KeepNothing(),
-        conditions.steps,
-        conditions.calls_per_step,
-        watch=False,
-    ) as session:
-        for number, request in enumerate(requests):
-            session.reset()
+    replays = type(calibrator).replay is not Calibrator.replay
+    for number, request in enumerate(requests):
 
-            def told(done: int, number: int = number) -> None:
-                if on_step is not None:
-                    on_step(number, done)
+        def told(done: int, number: int = number) -> None:
+            if on_step is not None:
+                on_step(number, done)
 
-            pipeline.denoise(
-                pipeline.encode_text(request.prompt),
-                seed=request.seed,
-                steps=conditions.steps,
-                guidance_scale=conditions.guidance_scale,
-                on_step=told,
-            )
+        denoise = partial(
+            pipeline.denoise,
+            pipeline.encode_text(request.prompt),
+            seed=request.seed,
+            steps=conditions.steps,
+            guidance_scale=conditions.guidance_scale,
+        )
+        with (
+            Session(
+                pipeline.transformer,
+                adapter,
+                Watching(calibrator, calibrator.scope),
+                KeepNothing(),
+                conditions.steps,
+                conditions.calls_per_step,
+                watch=False,
+            ),
+            recorded(pipeline.transformer, wanted=replays) as calls,
+        ):
+            latents = denoise(on_step=told)
+        if replays:
+            calibrator.replay(PipelineReplay(pipeline, adapter, conditions, denoise, latents, calls))
 
 
 def evidence_of(pipeline: Pipeline, strategy: str, request: Request, conditions: Conditions, told: Told) -> Any:
