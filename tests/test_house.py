@@ -19,7 +19,7 @@ FLOORS = (
     {"registry", "cachekit_eval"},
     {"profiles"},
     {"attaching"},
-    {"generation"},
+    {"generation", "testing"},
     {"opensora", "diffusers"},
     {"calibration"},
     {"scaling"},

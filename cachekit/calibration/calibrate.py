@@ -27,24 +27,27 @@ if TYPE_CHECKING:
 
 
 @attrs.define
-class ComputeAlways(Strategy):
-    """Computes every step and keeps every residual: how uncached runs are watched."""
+class Watching(Strategy):
+    """Computes every step and hands its residual to a calibrator, one and the same in all branches and runs."""
+
+    listener: Calibrator
 
     def should_compute(self, step: Step) -> bool:
         return True
 
+    def observe(self, step: Step, residual: Residual) -> None:
+        self.listener.observe(step, residual)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Watching:
+        return self
+
 
 @attrs.define
-class Observer(Predictor):
-    """Hands every residual to a calibrator, one and the same in all branches and runs."""
-
-    calibrator: Calibrator
+class KeepNothing(Predictor):
+    """What stands in where nothing is ever predicted."""
 
     def update(self, step: Step, residual: Residual) -> None:
-        self.calibrator.observe(step, residual)
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Observer:
-        return self
+        return None
 
 
 def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> Conditions:
@@ -86,9 +89,14 @@ def watch(
 ) -> None:
     """Run the requests uncached, without decoding, while the calibrator watches; `on_step(run, steps done)`."""
     adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
-    observer = Observer(calibrator)
     with Session(
-        pipeline.transformer, adapter, ComputeAlways(), observer, conditions.steps, conditions.calls_per_step
+        pipeline.transformer,
+        adapter,
+        Watching(calibrator),
+        KeepNothing(),
+        conditions.steps,
+        conditions.calls_per_step,
+        watch=False,
     ) as session:
         for number, request in enumerate(requests):
             session.reset()

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("cachekit.cli.calibrate:calibrate", "Measure a strategy's profile on a model."),
     "tune": ("cachekit.cli.tune:tune", "Search a strategy's parameters for a speed or a quality."),
     "bench": ("cachekit.cli.bench:bench", "Measure what attaching costs on this machine."),
+    "new-plugin": ("cachekit.cli.new_plugin:new_plugin", "Write the beginning of a plugin of your own."),
     "strategies": ("cachekit.cli.listings:strategies", "List the registered strategies and their parameters."),
     "predictors": ("cachekit.cli.listings:predictors", "List the registered predictors and their parameters."),
     "models": ("cachekit.cli.listings:models", "List the models that `run` knows."),

@@ -126,6 +126,7 @@ def attach_cache(pipeline: Pipeline, cache: Cache, steps: int) -> Session:
         steps,
         pipeline.calls_per_step,
         timesteps=pipeline.timesteps(steps),
+        watch=False,
     )
 
 

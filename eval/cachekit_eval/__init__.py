@@ -1,7 +1,7 @@
 """The evaluator: how far a strategy's videos are from the uncached model's, by PSNR, SSIM and LPIPS.
 
-`evaluate(gt, gen)` compares two folders, `evaluate_folders(gt, gens)` several with one; `Metric` is what a plugin
-subclasses to bring a metric of its own.
+`evaluate(gt, gen)` compares two folders, `evaluate_folders(gt, gens)` several with one; `Metric` (of frames)
+and `VideoMetric` (of whole videos) are what a plugin subclasses to bring a metric of its own.
 """
 
 import importlib
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cachekit_eval.evaluation import evaluate_folders as evaluate_folders
     from cachekit_eval.metric import Metric as Metric
     from cachekit_eval.metric import MetricUnavailableError as MetricUnavailableError
+    from cachekit_eval.metric import VideoMetric as VideoMetric
     from cachekit_eval.results import Evaluation as Evaluation
     from cachekit_eval.results import Failure as Failure
     from cachekit_eval.results import Summary as Summary
@@ -28,6 +29,7 @@ _HOMES = {
     "NamedMetric": "selection",
     "Summary": "results",
     "Video": "results",
+    "VideoMetric": "metric",
     "evaluate": "evaluation",
     "evaluate_folders": "evaluation",
 }

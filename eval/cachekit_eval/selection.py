@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
 from cachekit.errors import CachekitError, unknown
-from cachekit_eval.metric import Metric, MetricUnavailableError
+from cachekit_eval.metric import Measure, MetricUnavailableError
 from cachekit_eval.results import MetricInfo
 
 LPIPS = "lpips"
@@ -18,7 +18,7 @@ class NamedMetric:
     """A metric under its name, as whoever looks names up hands it over."""
 
     name: str
-    metric: Metric
+    metric: Measure
     provider: str
     """Who brought it: a module, and its distribution where that is known."""
     required: bool = True
@@ -29,34 +29,41 @@ class NamedMetric:
 class Selection:
     """The metrics to compute, ready, by name; and the facts of every metric, the unavailable too."""
 
-    metrics: dict[str, Metric]
+    metrics: dict[str, Measure]
     infos: tuple[MetricInfo, ...]
 
 
-def shipped_metrics() -> dict[str, type[Metric]]:
+def shipped_metrics() -> dict[str, type[Measure]]:
     """The classes of the metrics that ship, by name."""
+    from cachekit_eval.metrics.flicker import Flicker
     from cachekit_eval.metrics.lpips import Lpips
+    from cachekit_eval.metrics.ms_ssim import MsSsim
     from cachekit_eval.metrics.psnr import Psnr
     from cachekit_eval.metrics.ssim import Ssim
+    from cachekit_eval.metrics.vmaf import Vmaf
 
-    return {"psnr": Psnr, "ssim": Ssim, LPIPS: Lpips}
+    return {"psnr": Psnr, "ssim": Ssim, LPIPS: Lpips, "ms-ssim": MsSsim, "flicker": Flicker, "vmaf": Vmaf}
 
 
-def select_metrics(wanted: Sequence[str | Metric | NamedMetric] | None, lpips_weights: str | None = None) -> Selection:
-    """The metrics wanted, by shipped name or as objects; None for all that ship.
+def select_metrics(
+    wanted: Sequence[str | Measure | NamedMetric] | None,
+    lpips_weights: str | None = None,
+    lpips_device: str | None = None,
+) -> Selection:
+    """The metrics wanted, by shipped name or as objects; None for the usual of those that ship.
 
     Raises CachekitError for a name that is unknown or given twice, and for a metric asked for that can't be had; of
-    "all there are" such a one is reported as unavailable instead.
+    the usual ones such a one is reported as unavailable instead.
     """
-    items = list(shipped_metrics()) if wanted is None else wanted
-    return prepared(
-        [_named(item, lpips_weights, required=wanted is not None) for item in items],
-        weights_given=lpips_weights is not None,
-    )
+    usual = [name for name, kind in shipped_metrics().items() if kind.by_default]
+    items: Sequence[str | Measure | NamedMetric] = usual if wanted is None else wanted
+    fields = {"weights": lpips_weights, "device": lpips_device}
+    given = {name: value for name, value in fields.items() if value is not None}
+    return prepared([_named(item, given, required=wanted is not None) for item in items], given)
 
 
-def prepared(named: Iterable[NamedMetric], *, weights_given: bool) -> Selection:
-    """These metrics, ready to compute; `weights_given` says that LPIPS is asked for by its weights."""
+def prepared(named: Iterable[NamedMetric], lpips_fields: Mapping[str, str]) -> Selection:
+    """These metrics, ready to compute; `lpips_fields` are fields of LPIPS that were asked for, and LPIPS by them."""
     selection: dict[str, NamedMetric] = {}
     for item in named:
         if item.name in selection:
@@ -64,16 +71,17 @@ def prepared(named: Iterable[NamedMetric], *, weights_given: bool) -> Selection:
         selection[item.name] = item
     if not selection:
         raise CachekitError("no metric is asked for; name at least one, such as psnr")
-    if weights_given and LPIPS not in selection:
-        raise CachekitError("weights for LPIPS are given, but the metric lpips is not asked for; add it to the metrics")
-    ready: dict[str, Metric] = {}
+    if lpips_fields and LPIPS not in selection:
+        what = " and ".join(lpips_fields)
+        raise CachekitError(f"{what} for LPIPS given, but the metric lpips is not asked for; add it to the metrics")
+    ready: dict[str, Measure] = {}
     infos = []
     for name, item in selection.items():
         reason = None
         try:
             item.metric.prepare()
         except MetricUnavailableError as error:
-            if item.required or (name == LPIPS and weights_given):
+            if item.required or (name == LPIPS and "weights" in lpips_fields):
                 raise CachekitError(f"the metric {name!r} can't be computed: {error}") from error
             reason = str(error)
         else:
@@ -82,18 +90,21 @@ def prepared(named: Iterable[NamedMetric], *, weights_given: bool) -> Selection:
     return Selection(ready, tuple(infos))
 
 
-def _named(item: str | Metric | NamedMetric, lpips_weights: str | None, *, required: bool) -> NamedMetric:
+def _named(item: str | Measure | NamedMetric, lpips_fields: Mapping[str, str], *, required: bool) -> NamedMetric:
     from cachekit_eval.metrics.lpips import Lpips
 
     if isinstance(item, NamedMetric):
         return item
-    if isinstance(item, Metric):
+    if isinstance(item, Measure):
         return NamedMetric(type(item).__name__.lower(), item, type(item).__module__, required)
     known = shipped_metrics()
     if item not in known:
         raise unknown("metric", item, known)
     kind = known[item]
-    metric = kind(weights=lpips_weights) if issubclass(kind, Lpips) else kind()
+    try:
+        metric = kind(**lpips_fields) if issubclass(kind, Lpips) else kind()
+    except ValueError as error:
+        raise CachekitError(f"{item}: {error.args[0]}") from error
     return NamedMetric(item, metric, kind.__module__, required)
 
 
