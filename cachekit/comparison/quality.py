@@ -20,7 +20,7 @@ from cachekit.files.writing import append_whole, reason, unwritten
 if TYPE_CHECKING:
     from cachekit_eval import NamedMetric
 
-FILE, FILES = "quality.jsonl", "quality*.jsonl"
+FILE = "quality.jsonl"
 SCRATCH = ".judging"
 """Where pairs are shown to the evaluator as two folders; a kill may leave it, and the next run clears it."""
 LARGEST = 2**33
@@ -60,9 +60,6 @@ class Judged:
     gen: str
     values: dict[str, float]
 
-    def to_line(self) -> str:
-        return json.dumps(attrs.asdict(self), allow_nan=False) + "\n"
-
 
 @attrs.define
 class Judge:
@@ -72,8 +69,6 @@ class Judge:
     metrics: Sequence[str] | None = None
     """Names; None for every metric that can be had here."""
     lpips_weights: str | None = None
-    file: str = FILE
-    """The memory that this process adds to; it knows what those of all shares hold."""
     infos: list[Metric] = attrs.field(factory=list, init=False)
     _named: list[NamedMetric] = attrs.field(factory=list, init=False)
     _known: dict[tuple[str, str], dict[str, float]] = attrs.field(factory=dict, init=False)
@@ -89,9 +84,20 @@ class Judge:
         self.infos = [Metric(**{name: getattr(info, name) for name in names}) for info in selection.infos]
 
     def recall(self) -> None:
-        """Read what was judged before, by other processes too."""
-        for record in read_judged(self.folder):
-            self._known[record.gt, record.gen] = record.values
+        """Read what was judged before; a line that is none, as a kill leaves it, is passed over and judged again."""
+        path = self.folder / FILE
+        if not path.exists():
+            return
+        try:
+            if not is_regular(path):
+                raise ValueError("it is no file")
+            lines = read_bytes(path, LARGEST).split(b"\n")
+        except (OSError, ValueError) as error:
+            raise CachekitError(f"{str(path)!r} can't be read: {reason(error)}; move it away") from error
+        for line in lines:
+            with suppress(ValueError):
+                record = structure(parse_json(line.decode()), Judged)
+                self._known[record.gt, record.gen] = record.values
 
     @property
     def available(self) -> list[str]:
@@ -123,7 +129,7 @@ class Judge:
 
         metrics = [named for named in self._named if named.name in self.available]
         by_name = {pair.gen.stem: pair for pair in pairs}
-        scratch = self.folder / f"{SCRATCH}{Path(self.file).stem.removeprefix(Path(FILE).stem)}"
+        scratch = self.folder / SCRATCH
         try:
             remove(scratch)
             gt, gen = scratch / "gt", scratch / "gen"
@@ -144,26 +150,8 @@ class Judge:
     def _remember(self, pair: Pair, values: dict[str, float]) -> None:
         known = self._known.setdefault(pair.key, {})
         known.update(values)
-        append_whole(self.folder / self.file, Judged(*pair.key, known).to_line(), "the file of figures")
-
-
-def read_judged(folder: Path) -> list[Judged]:
-    """The memories of all shares; a line that is none, as a kill leaves it, is passed over and judged again.
-
-    Raises CachekitError where one of them can't be read.
-    """
-    found = []
-    for path in sorted(folder.glob(FILES)):
-        try:
-            if not is_regular(path):
-                raise ValueError("it is no file")
-            lines = read_bytes(path, LARGEST).split(b"\n")
-        except (OSError, ValueError) as error:
-            raise CachekitError(f"{str(path)!r} can't be read: {reason(error)}; move it away") from error
-        for line in lines:
-            with suppress(ValueError):
-                found.append(structure(parse_json(line.decode()), Judged))
-    return found
+        record = {"gt": pair.gt_sha256, "gen": pair.gen_sha256, "values": known}
+        append_whole(self.folder / FILE, json.dumps(record, allow_nan=False) + "\n", "the file of figures")
 
 
 def remove(folder: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +17,10 @@ from cachekit.attaching.attach import check_probes, resolve_adapter
 from cachekit.attaching.session import Session
 from cachekit.attaching.trace import Trace
 from cachekit.errors import CachekitError, StoppedError
-from cachekit.files.locking import owned
 from cachekit.files.text import plain
 from cachekit.files.writing import check_folder, clean_leftovers, make_folder
 from cachekit.generation.finite import is_finite, not_finite
-from cachekit.generation.machine import machine_name
-from cachekit.generation.manifest import NAME as MANIFEST
-from cachekit.generation.manifest import SHARE, Entry, Manifest, Seconds, Setting
+from cachekit.generation.manifest import Entry, Manifest, Seconds, Setting
 from cachekit.generation.video import video_name, write_video
 from cachekit.interface.guard import asking, named
 from cachekit.interface.strategy import COMPUTED, Outlook, Run, checked_plan
@@ -192,32 +188,20 @@ def look_at_folder(folder: Path, setting: Setting, *, overwrite: bool) -> None:
         manifest.check_setting(setting)
 
 
-@contextmanager
-def prepare_folder(
-    folder: Path, setting: Setting, *, overwrite: bool, name: str = MANIFEST, work: str = "cachekit run"
-) -> Iterator[Manifest]:
-    """The folder's manifest, ready to go on with, and this process's own until the block ends.
+def prepare_folder(folder: Path, setting: Setting, *, overwrite: bool) -> Manifest:
+    """The folder's manifest, ready to go on with; refused where it was made with other settings.
 
-    `name` is the file that this process adds to: shares of the folder's videos have one each, and may be made at the
-    same time. With `overwrite` the videos that are recorded are removed, so everything else is to be checked before.
-    Raises CachekitError where the folder was made with other settings, or another process is at work there.
+    With `overwrite` the videos that it records are removed, so everything else is to be checked before.
     """
     check_folder(folder)
     make_folder(folder)
-    with owned(folder, work, share=share_in(name), in_common=setting.digest):
-        clean_leftovers(folder)
-        manifest = Manifest.open(folder, name)
-        if overwrite:
-            manifest.clear()
-        manifest.check_setting(setting)
-        manifest.mend()
-        yield manifest
-
-
-def share_in(name: str) -> str:
-    """The share whose manifest has this name, `3-of-8`; nothing for the unshared one."""
-    match = SHARE.fullmatch(name)
-    return f"{match[1]}-of-{match[2]}" if match else ""
+    clean_leftovers(folder)
+    manifest = Manifest.open(folder)
+    if overwrite:
+        manifest.clear()
+    manifest.check_setting(setting)
+    manifest.mend()
+    return manifest
 
 
 def generate_folder(
@@ -286,6 +270,4 @@ def generate_entry(
         seconds=made.seconds,
         sha256=digest,
         bytes=path.stat().st_size,
-        host=platform.node(),
-        machine=machine_name(setting.device),
     )

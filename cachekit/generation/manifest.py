@@ -1,8 +1,4 @@
-"""`manifest.jsonl`: what a folder's videos are and how they were made, a line each.
-
-Where several processes fill one folder, each writes a manifest of its own (`manifest-3-of-8.jsonl`), and what the
-folder holds is all of them together.
-"""
+"""`manifest.jsonl`: what a folder's videos are and how they were made, a line each."""
 
 from __future__ import annotations
 
@@ -21,8 +17,6 @@ from cachekit.files.writing import append_whole, cut_torn_line, reason
 from cachekit.generation.video import FORMATS
 
 NAME = "manifest.jsonl"
-SHARE = re.compile(r"manifest-(\d{1,9})-of-(\d{1,9})\.jsonl", re.ASCII)
-"""The name of a share's manifest."""
 LARGEST = 2**33
 """Bytes up to which a manifest is read: a line a video of some 2 kB."""
 CHUNK = 2**20
@@ -55,11 +49,6 @@ class Setting:
     dtype: str
     format: str
 
-    @property
-    def digest(self) -> str:
-        """The same for two settings that make the same videos."""
-        return hashlib.sha256(json.dumps(attrs.asdict(self), sort_keys=True).encode()).hexdigest()
-
 
 @attrs.frozen
 class Seconds:
@@ -84,10 +73,6 @@ class Entry:
     sha256: str = attrs.field(validator=attrs.validators.matches_re("[0-9a-f]{64}"))
     bytes: int | None = None
     """Size of the file; None in the manifests of earlier versions."""
-    host: str = ""
-    """Name of the machine that made it."""
-    machine: str = ""
-    """What that machine is: processor, GPU, threads, torch; seconds of unlike machines don't compare."""
 
     def to_line(self) -> str:
         """As the manifest has it: the setting's fields stand beside the others."""
@@ -141,35 +126,19 @@ class Manifest:
     """The manifest of one folder."""
 
     folder: Path
-    name: str = NAME
-    """The file that this process adds to: no other is ever written."""
-    entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
-    """By file name, in the order made; of all the folder's manifests."""
-    _written_at: dict[str, int] = attrs.field(factory=dict, init=False)
-    """When the manifest that lists a file was last written before it was read, in nanoseconds."""
+    entries: dict[str, Entry]
+    """By file name, in the order made."""
+    _written_at: int | None = attrs.field(default=None, init=False)
 
     @classmethod
-    def open(cls, folder: Path, name: str = NAME) -> Manifest:
-        """Read a folder's manifests; empty where there are none. Nothing is written."""
-        manifest = cls(folder, name)
-        manifest.look_again()
-        return manifest
-
-    def look_again(self) -> None:
-        """Read anew what the folder holds, for what other processes have added."""
-        found: dict[str, Entry] = {}
-        written: dict[str, int] = {}
-        for path in manifest_files(self.folder):
-            when = path.stat().st_mtime_ns
-            for file, entry in read_entries(path).items():
-                if file not in found or sha256(self.folder / file) == entry.sha256:
-                    found[file], written[file] = entry, when
-        self.entries, self._written_at = found, written
+    def open(cls, folder: Path) -> Manifest:
+        """Read a folder's manifest; empty where there is none. Nothing is written."""
+        return cls(folder, read_entries(folder / NAME))
 
     def mend(self) -> None:
-        """Cut away what a kill left of this process's last line; a line of another's may be on its way."""
+        """Cut away what a kill left of the last line; for the process that works in the folder."""
         try:
-            cut_torn_line(self.folder / self.name)
+            cut_torn_line(self.folder / NAME)
         except OSError as error:
             raise CachekitError(f"the manifest in {str(self.folder)!r} can't be written: {reason(error)}") from error
 
@@ -197,39 +166,32 @@ class Manifest:
         there = path.stat()
         if entry.bytes is not None and there.st_size != entry.bytes:
             return False
-        known = entry.bytes is not None and there.st_mtime_ns <= self._written_at.get(file, 0)
+        known = entry.bytes is not None and there.st_mtime_ns <= self._written()
         return (known and not verify) or sha256(path) == entry.sha256
+
+    def _written(self) -> int:
+        """When the manifest was last written, in nanoseconds."""
+        if self._written_at is None:
+            path = self.folder / NAME
+            self._written_at = path.stat().st_mtime_ns if path.exists() else 0
+        return self._written_at
 
     def add(self, entry: Entry) -> None:
         """Record a video that is on disk; the manifest stays as it was where it can't be written."""
-        append_whole(self.folder / self.name, entry.to_line(), "the manifest")
+        append_whole(self.folder / NAME, entry.to_line(), "the manifest")
         self.entries[entry.file] = entry
 
     def clear(self) -> None:
-        """Remove the recorded videos and the manifests; other files stay."""
+        """Remove the recorded videos and the manifest; other files stay."""
         try:
             for entry in self.entries.values():
                 path = self.folder / entry.file
                 if not path.is_dir() or path.is_symlink():
                     path.unlink(missing_ok=True)
-            for path in manifest_files(self.folder):
-                path.unlink(missing_ok=True)
+            (self.folder / NAME).unlink(missing_ok=True)
         except OSError as error:
             raise CachekitError(f"the videos in {str(self.folder)!r} can't be removed: {reason(error)}") from error
         self.entries = {}
-
-
-def manifest_files(folder: Path) -> list[Path]:
-    """The manifests of a folder: the unshared one, then the shares' in their order."""
-    whole = [path for path in (folder / NAME,) if path.exists()]
-    shares = [path for path in folder.glob("manifest-*.jsonl") if SHARE.fullmatch(path.name)]
-    return [*whole, *sorted(shares, key=lambda path: share_of_name(path.name)[::-1])]
-
-
-def share_of_name(name: str) -> tuple[int, int]:
-    """The number of the share whose manifest has this name, and of how many; 1 of 1 for the unshared one."""
-    match = SHARE.fullmatch(name)
-    return (int(match[1]), int(match[2])) if match else (1, 1)
 
 
 def difference(name: str, ours: Any, theirs: Any) -> str:
