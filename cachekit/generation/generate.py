@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from collections import Counter
@@ -93,6 +94,7 @@ class Cache:
                 raise CachekitError(
                     f"outlook of {named(self.strategy)} must return a cachekit.Outlook with a value for each column"
                 )
+            json.dumps(attrs.asdict(outlook), allow_nan=False)
         return outlook
 
     def predictor_spec(self, plugins: PluginManager) -> str:
