@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from cachekit.cli.config import config_option
 from cachekit.cli.options import (
@@ -17,6 +18,7 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
+from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +42,13 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder of the videos."
 )
+@click.option(
+    "--names",
+    type=click.Choice(["cachekit", "vbench"]),
+    default="cachekit",
+    show_default=True,
+    help="vbench: PROMPT-INDEX.mp4, 5 a prompt, for VBench's own evaluator.",
+)
 @click.option("--format", "video_format", type=click.Choice(["mp4", "mkv"]), default="mp4", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Make the folder's videos anew.")
 @config_option
@@ -60,6 +69,7 @@ def run(
     seed: int,
     videos_per_prompt: int,
     out: Path,
+    names: str,
     video_format: str,
     device: str,
     dtype: str | None,
@@ -75,6 +85,7 @@ def run(
     from cachekit.cli.report import console, write_json
     from cachekit.generation.generate import generate_folder, make_requests, prepare_folder
     from cachekit.generation.prompts import collect_prompts
+    from cachekit.generation.vbench_folder import FORMAT, VIDEOS_PER_PROMPT, manifest_at_hand, vbench_requests
     from cachekit.registry.parameters import as_record, parse_settings
     from cachekit.registry.plugins import get_plugins
 
@@ -84,7 +95,12 @@ def run(
     step_count = steps or model.steps
     cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
     texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
-    requests = make_requests(texts, seed, videos_per_prompt)
+    if names == "vbench":
+        if video_format != FORMAT:
+            raise CachekitError(f"VBench reads {FORMAT}, not {video_format}; leave out --format")
+        requests = vbench_requests(texts, seed, _given("videos_per_prompt", videos_per_prompt) or VIDEOS_PER_PROMPT)
+    else:
+        requests = make_requests(texts, seed, videos_per_prompt)
     setting = attrs.evolve(
         uncached_setting(
             chosen,
@@ -98,6 +114,8 @@ def run(
         predictor=cache.predictor_spec(plugins) if cache else None,
         params=as_record(cache.params) if cache else {},
     )
+    if names == "vbench":
+        click.get_current_context().with_resource(manifest_at_hand(out))
     manifest = prepare_folder(out, setting, overwrite=overwrite)
     pipeline = load_pipeline(model, texts, device=setting.device, dtype=setting.dtype)
 
@@ -120,6 +138,12 @@ def run(
         shown_to.print(f"peak memory {peak / 2**20:,.0f} MiB", highlight=False)
     write_json({**summary(setting, outcomes), "peak_memory_bytes": peak}, json_file)
     return 1 if any(outcome.failure for outcome in outcomes) else 0
+
+
+def _given(name: str, value: int) -> int | None:
+    """An option's value; None where it is the option's own default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return None if source is ParameterSource.DEFAULT else value
 
 
 def outcome_line(outcome: Outcome) -> str:
