@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cachekit.attaching.attach import attach as attach
+    from cachekit.attaching.attach import detach as detach
     from cachekit.attaching.session import Session as Session
     from cachekit.attaching.trace import Trace as Trace
     from cachekit.errors import CachekitError as CachekitError
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from cachekit.interface.predictor import Damped as Damped
     from cachekit.interface.predictor import LinearPredictor as LinearPredictor
     from cachekit.interface.predictor import Predictor as Predictor
+    from cachekit.interface.predictor import backward_differences as backward_differences
     from cachekit.interface.progress import Progress as Progress
     from cachekit.interface.residuals import Residual as Residual
     from cachekit.interface.residuals import add as add
     from cachekit.interface.residuals import combine as combine
     from cachekit.interface.residuals import streams as streams
     from cachekit.interface.residuals import subtract as subtract
+    from cachekit.interface.span import Span as Span
     from cachekit.interface.step import Step as Step
     from cachekit.interface.strategy import COMPUTED as COMPUTED
     from cachekit.interface.strategy import SKIPPED as SKIPPED
@@ -70,13 +73,16 @@ _HOMES = {
     "Run": "interface.strategy",
     "SKIPPED": "interface.strategy",
     "Session": "attaching.session",
+    "Span": "interface.span",
     "Step": "interface.step",
     "Strategy": "interface.strategy",
     "Trace": "attaching.trace",
     "UNCACHED": "interface.strategy",
     "add": "interface.residuals",
     "attach": "attaching.attach",
+    "backward_differences": "interface.predictor",
     "combine": "interface.residuals",
+    "detach": "attaching.attach",
     "finite": "interface.validators",
     "has_modules": "interface.adapter",
     "hookimpl": "interface.hooks",

@@ -14,11 +14,12 @@ import cachekit.opensora
 ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"errors"},
+    {"files"},
     {"interface"},
     {"registry", "cachekit_eval"},
     {"profiles"},
     {"attaching"},
-    {"generation"},
+    {"generation", "testing"},
     {"opensora", "diffusers"},
     {"calibration"},
     {"scaling"},

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cachekit.attaching.interception import standing_before
 from cachekit.attaching.session import Session, check_count
 from cachekit.errors import CachekitError
 from cachekit.interface.adapter import Adapter
@@ -18,6 +19,7 @@ from cachekit.registry.plugins import PluginManager, get_plugins
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.distributed import ProcessGroup
 
 
 def attach(
@@ -25,25 +27,31 @@ def attach(
     strategy: str | Strategy,
     *,
     steps: int,
-    calls_per_step: int = 1,
+    calls_per_step: int | None = None,
     predictor: str | Predictor | None = None,
     adapter: str | Adapter | None = None,
     profile: str | os.PathLike[str] | Profile | None = None,
+    group: ProcessGroup | None = None,
+    watch: bool = True,
     **params: object,
 ) -> Session:
     """Attach a strategy to a transformer instance, until the session is detached.
 
     `strategy` is a registered name or a Strategy object; `steps` the denoising steps of a run; `calls_per_step` how
-    often the pipeline calls the transformer in a step (2 where guidance makes two calls); `predictor` a name, a name
-    with its fields (`"taylor:order=2"`) or a Predictor object, by default the strategy's; `adapter` a name or an
-    Adapter object, by default the first that fits; `profile` a Profile or its file, by default the shipped one that
-    fits the model; `params` the named strategy's fields, which go before the profile's values.
+    often the pipeline calls the transformer in a step, None where that is to be found by itself (calls at one timestep
+    are one step's); `predictor` a name, a name with its fields (`"taylor:order=2"`) or a Predictor object, by default
+    the strategy's; `adapter` a name or an Adapter object, by default the first that fits; `profile` a Profile or its
+    file, by default the shipped one that fits the model; `group` the torch process group whose ranks share the tokens
+    of one generation; `watch=False` reads no timestep: calls are counted, and runs are begun with `Session.reset`;
+    `params` the named strategy's fields, which go before the profile's values.
 
     Raises CachekitError, in one sentence, for whatever can't work.
     """
     plugins = get_plugins()
     check_count("steps", steps)
-    check_count("calls_per_step", calls_per_step)
+    if calls_per_step is not None:
+        check_count("calls_per_step", calls_per_step)
+    transformer = inside(transformer)
     chosen = resolve_adapter(transformer, adapter, plugins)
     if isinstance(strategy, Strategy):
         if params or profile is not None:
@@ -52,15 +60,35 @@ def attach(
                 f"make it as {type(strategy).__name__}(...)"
             )
         resolved = strategy
+    elif not isinstance(strategy, str):
+        raise not_an_object("strategy", strategy)
     else:
         name = type(transformer).__name__
         resolved = resolve_strategy(
             strategy, params, plugins, name, chosen.architecture(transformer), steps=steps, profile=profile
         )
     check_probes(resolved, chosen)
-    return Session(
-        transformer, chosen, resolved, resolve_predictor(predictor, resolved, plugins), steps, calls_per_step
-    )
+    answering = resolve_predictor(predictor, resolved, plugins)
+    return Session(transformer, chosen, resolved, answering, steps, calls_per_step, watch=watch, group=group)
+
+
+def detach(transformer: nn.Module) -> None:
+    """End the session that is attached to this transformer, whoever holds it; CachekitError where there is none."""
+    standing = standing_before(inside(transformer))
+    if standing is None or not isinstance(standing.owner, Session):
+        raise CachekitError(f"no session is attached to this {type(transformer).__name__}")
+    standing.owner.detach()
+
+
+def inside(transformer: nn.Module) -> nn.Module:
+    """The transformer itself, where it is given as `torch.compile` wrapped it."""
+    if isinstance(transformer, type) or not hasattr(transformer, "forward"):
+        raise CachekitError(
+            f"a strategy is attached to a transformer, a torch.nn.Module, not to {transformer!r}; "
+            "of a pipeline, give its `transformer`"
+        )
+    original: nn.Module = getattr(transformer, "_orig_mod", transformer)
+    return original
 
 
 def resolve_strategy(
@@ -78,12 +106,14 @@ def resolve_strategy(
     if profile is not None:
         given = profile if isinstance(profile, Profile) else load_profile(Path(profile))
         check_fits(given, name, transformer, architecture)
-        measured = given.values
+        taken: Profile | None = given
     else:
-        found = choose_profile(all_profiles(plugins), name, architecture, steps)
-        measured = found.values if found else {}
+        taken = choose_profile(all_profiles(plugins), name, architecture, steps)
+    measured = taken.values if taken else {}
     build(kind, name, params)
     strategy = build(kind, name, {**measured, **params})
+    if taken and not set(measured) <= set(params):
+        strategy.measured_steps = taken.steps
     missing = missing_measurements(strategy)
     if missing and profile is not None:
         raise CachekitError(
@@ -102,6 +132,8 @@ def resolve_predictor(predictor: str | Predictor | None, strategy: Strategy, plu
     """The predictor asked for, or the strategy's own."""
     if isinstance(predictor, Predictor):
         return predictor
+    if predictor is not None and not isinstance(predictor, str):
+        raise not_an_object("predictor", predictor)
     name, settings = parse_spec(predictor if predictor is not None else strategy.predictor)
     kind: type[Predictor] = plugins.predictors[name].value
     return build(kind, name, settings)
@@ -111,6 +143,8 @@ def resolve_adapter(transformer: nn.Module, adapter: str | Adapter | None, plugi
     """The adapter asked for, or the first registered one that fits."""
     if isinstance(adapter, Adapter):
         return adapter
+    if adapter is not None and not isinstance(adapter, str):
+        raise not_an_object("adapter", adapter)
     if adapter is not None:
         kind: type[Adapter] = plugins.adapters[adapter].value
         if not kind.fits(transformer):
@@ -124,6 +158,16 @@ def resolve_adapter(transformer: nn.Module, adapter: str | Adapter | None, plugi
         f"no adapter fits a {type(transformer).__name__}; there are {known}; "
         "write one by subclassing cachekit.Adapter and give it as `adapter=`"
     )
+
+
+def not_an_object(kind: str, given: object) -> CachekitError:
+    """The error for what is neither a name nor an object of the kind; a class most of all."""
+    if isinstance(given, type):
+        return CachekitError(
+            f"the {kind} must be a registered name or an object, but {given.__name__} is a class; "
+            f"give {given.__name__}()"
+        )
+    return CachekitError(f"the {kind} must be a registered name or an object of its class, not {given!r}")
 
 
 def check_probes(strategy: Strategy, adapter: Adapter) -> None:

@@ -16,14 +16,18 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cachekit.attaching.attach import resolve_adapter, resolve_predictor
+from cachekit.attaching.interception import Standing
 from cachekit.attaching.session import Session
+from cachekit.interface.span import Span
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Run, Strategy
 from cachekit.registry.plugins import get_plugins
 
 if TYPE_CHECKING:
     from torch import nn
 
-Call = Callable[[], object]
+    from cachekit.interface.adapter import Adapter
+
+Call = Callable[..., object]
 Way = Callable[[], AbstractContextManager[object]]
 """Prepares the transformer for one timed call, and puts it back after."""
 
@@ -71,25 +75,33 @@ def interleave(call: Call, ways: Mapping[str, Way], rounds: int, warmup: int = 3
 def without_blocks(transformer: nn.Module) -> Iterator[None]:
     """The transformer with its blocks replaced by nothing: each hands on its hidden states."""
     adapter = resolve_adapter(transformer, None, get_plugins())
-    blocks = adapter.blocks(transformer)
-    for position, block in enumerate(blocks):
-        block.__dict__["forward"] = partial(_pass_through, adapter.pass_through, position)
+    span = Span.between(adapter.blocks(transformer))
+    standing = [
+        Standing.put(block, transformer, partial(absent, adapter, span, position))
+        for position, block in enumerate(span.blocks)
+    ]
     try:
         yield
     finally:
-        for block in blocks:
-            del block.__dict__["forward"]
+        for placed in standing:
+            placed.remove()
 
 
-def _pass_through(pass_through: Callable[..., object], position: int, *args: object, **kwargs: object) -> object:
-    return pass_through(position, args, kwargs)
+def absent(adapter: Adapter, span: Span, position: int, call: Call) -> Call:
+    """What stands before a block that is to do nothing."""
+
+    def enter(*args: object, **kwargs: object) -> object:
+        return adapter.pass_through(span, position, args, kwargs)
+
+    return enter
 
 
 def alternating(transformer: nn.Module, predictor: str = "reuse", steps: int = 2) -> Session:
     """A session that computes the even steps and skips the odd ones."""
     plugins = get_plugins()
     adapter = resolve_adapter(transformer, None, plugins)
-    return Session(transformer, adapter, Alternate(), resolve_predictor(predictor, Alternate(), plugins), steps)
+    answering = resolve_predictor(predictor, Alternate(), plugins)
+    return Session(transformer, adapter, Alternate(), answering, steps, watch=False)
 
 
 @contextmanager

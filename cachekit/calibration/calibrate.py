@@ -12,6 +12,7 @@ from cachekit.attaching.session import Session
 from cachekit.errors import CachekitError
 from cachekit.interface.calibrator import Calibrator
 from cachekit.interface.conditions import Conditions
+from cachekit.interface.guard import asking
 from cachekit.interface.predictor import Predictor
 from cachekit.interface.step import Step
 from cachekit.interface.strategy import Strategy
@@ -26,24 +27,27 @@ if TYPE_CHECKING:
 
 
 @attrs.define
-class ComputeAlways(Strategy):
-    """Computes every step and keeps every residual: how uncached runs are watched."""
+class Watching(Strategy):
+    """Computes every step and hands its residual to a calibrator, one and the same in all branches and runs."""
+
+    listener: Calibrator
 
     def should_compute(self, step: Step) -> bool:
         return True
 
+    def observe(self, step: Step, residual: Residual) -> None:
+        self.listener.observe(step, residual)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Watching:
+        return self
+
 
 @attrs.define
-class Observer(Predictor):
-    """Hands every residual to a calibrator, one and the same in all branches and runs."""
-
-    calibrator: Calibrator
+class KeepNothing(Predictor):
+    """What stands in where nothing is ever predicted."""
 
     def update(self, step: Step, residual: Residual) -> None:
-        self.calibrator.observe(step, residual)
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Observer:
-        return self
+        return None
 
 
 def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> Conditions:
@@ -60,7 +64,8 @@ def conditions_of(pipeline: Pipeline, *, steps: int, guidance_scale: float) -> C
 def calibrator_for(name: str, conditions: Conditions) -> Calibrator:
     """The calibrator of the named strategy, at its default parameters; CachekitError where it has none."""
     kind = calibrated_strategy(name)
-    calibrator = build(kind, name, {}).calibrator(conditions)
+    with asking(kind, "calibrator"):
+        calibrator = build(kind, name, {}).calibrator(conditions)
     if not isinstance(calibrator, Calibrator):
         raise CachekitError(f"the strategy {name!r} has nothing to calibrate; use it as it is")
     return calibrator
@@ -84,9 +89,14 @@ def watch(
 ) -> None:
     """Run the requests uncached, without decoding, while the calibrator watches; `on_step(run, steps done)`."""
     adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
-    observer = Observer(calibrator)
     with Session(
-        pipeline.transformer, adapter, ComputeAlways(), observer, conditions.steps, conditions.calls_per_step
+        pipeline.transformer,
+        adapter,
+        Watching(calibrator),
+        KeepNothing(),
+        conditions.steps,
+        conditions.calls_per_step,
+        watch=False,
     ) as session:
         for number, request in enumerate(requests):
             session.reset()
@@ -108,14 +118,16 @@ def profile_of(
     calibrator: Calibrator, name: str, model: Model, model_name: str, conditions: Conditions, made: Mapping[str, Any]
 ) -> Profile:
     """The profile of what the calibrator has seen; `made` says by which command, on which prompts."""
+    with asking(calibrator, "values"):
+        values, figures, evidence = calibrator.values(), calibrator.figures(), calibrator.evidence()
     return Profile(
         strategy=name,
         model=ProfiledModel(model.transformer_class, model.architecture(), name=model_name),
-        values=calibrator.values(),
+        values=values,
         steps=conditions.steps,
         guidance_scale=conditions.guidance_scale,
         sampler=model.sampler,
         conditions=conditions,
-        made={**made, **calibrator.figures()},
-        evidence=calibrator.evidence(),
+        made={**made, **figures},
+        evidence=evidence,
     )

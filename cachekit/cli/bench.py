@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.options import MOST_THREADS, Whole, json_option, plugin_option
+from cachekit.cli.results import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,14 +19,10 @@ if TYPE_CHECKING:
     from cachekit.opensora.stdit3 import STDiT3
 
 
-@click.command()
-@click.option(
-    "--rounds", type=click.IntRange(min=20), default=20, show_default=True, help="Timed rounds of single steps."
-)
-@click.option(
-    "--loops", type=click.IntRange(min=1), default=7, show_default=True, help="Timed denoising loops of the mini."
-)
-@click.option("--threads", type=click.IntRange(min=1), help="torch threads  [default: torch's].")
+@click.command(cls=Command)
+@click.option("--rounds", type=Whole(20, 100_000), default=20, show_default=True, help="Timed rounds of single steps.")
+@click.option("--loops", type=Whole(1, 10_000), default=7, show_default=True, help="Timed denoising loops of the mini.")
+@click.option("--threads", type=Whole(1, MOST_THREADS), help="torch threads  [default: torch's].")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @plugin_option
 @json_option
@@ -66,18 +63,18 @@ def bench(rounds: int, loops: int, threads: int | None, device: str, json_file: 
         },
     }
     shown = console(json_file)
-    shown.print(content["machine"], highlight=False)
+    shown.print(content["machine"])
     table = Table("step", "median ms", title=f"STDiT3 of hidden 384, depth 12; {rounds} paired rounds")
     for name, value in content["milliseconds"].items():
         table.add_row(name, f"{value:.2f}")
     shown.print(table)
-    shown.print(f"computed / bare     {content['computed_over_bare']:.3f}", highlight=False)
-    shown.print(f"skipped / floor     {content['skipped_over_floor']:.3f}", highlight=False)
+    shown.print(f"computed / bare     {content['computed_over_bare']:.3f}")
+    shown.print(f"skipped / floor     {content['skipped_over_floor']:.3f}")
     over = content["mini_loop"]["over_its_parts"]
-    shown.print(f"MagCache run of opensora-mini / its parts  {over:.3f}   {pattern}", highlight=False)
+    shown.print(f"MagCache run of opensora-mini / its parts  {over:.3f}   {pattern}")
     for h in held:
         share = h.bytes / h.residual_bytes
-        shown.print(f"{h.predictor} holds {h.bytes:,} bytes, {share:g} residual(s)", highlight=False)
+        shown.print(f"{h.predictor} holds {h.bytes:,} bytes, {share:g} residual(s)")
     write_json(content, json_file)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -20,21 +19,23 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
+from cachekit.cli.results import RESULT, Command
 from cachekit.errors import CachekitError
+from cachekit.files.text import plain
 
 if TYPE_CHECKING:
     from cachekit.interface.calibrator import Calibrator
     from cachekit.profiles.profile import Profile
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("words", nargs=-1, required=True, metavar="STRATEGY | --merge PROFILE PROFILE...")
 @click.option("--merge", is_flag=True, help="Add up the evidence of the profiles named.")
 @model_options
 @prompt_options
 @sampling_options
 @videos_per_prompt_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The profile to write.")
+@click.option("--out", type=RESULT, required=True, metavar="FILE", help="The profile to write.")
 @plugin_option
 @json_option
 @click.pass_context
@@ -43,7 +44,7 @@ def calibrate(
     /,
     words: tuple[str, ...],
     merge: bool,
-    out: Path,
+    out: str,
     json_file: str | None,
     **options: Any,
 ) -> None:
@@ -53,7 +54,6 @@ def calibrate(
     """
     from cachekit.calibration.calibrate import calibrator_for
 
-    check_writable(out)
     command = command_line(context)
     if merge:
         profile = merged(words, command)
@@ -64,8 +64,8 @@ def calibrate(
         if len(words) != 1:
             raise CachekitError(f"calibrate takes one strategy, not {len(words)}; to add up profiles, say --merge")
         profile, calibrator = measured(words[0], command, **options)
-    profile.save(out)
-    show(out, profile, calibrator, json_file)
+    profile.save(Path(out))
+    show(Path(out), profile, calibrator, json_file)
 
 
 def merged(files: tuple[str, ...], command: str) -> Profile:
@@ -137,15 +137,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in libraries}}
 
 
-def check_writable(path: Path) -> None:
-    """Refuse a file that can't be written before anything is measured for it."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise CachekitError(f"there is no folder {str(folder)!r} to write {path.name!r} in; make it first")
-    if not os.access(folder, os.W_OK):
-        raise CachekitError(f"the folder {str(folder)!r} can't be written to; choose another --out")
-
-
 def show(out: Path, profile: Profile, calibrator: Calibrator, json_file: str | None) -> None:
     """What was measured, for people and as JSON."""
     from cachekit.cli.report import console, write_json
@@ -155,10 +146,9 @@ def show(out: Path, profile: Profile, calibrator: Calibrator, json_file: str | N
     shown.print(
         f"{out}: {profile.strategy} on {profile.model}, {profile.steps} steps, "
         f"guidance {profile.guidance_scale:g}, {runs} run{'s' if runs != 1 else ''}",
-        highlight=False,
     )
     for name, figure in calibrator.figures().items():
-        shown.print(f"{name} {figure:.4f}" if isinstance(figure, float) else f"{name} {figure}", highlight=False)
+        shown.print(f"{name} {figure:.4f}" if isinstance(figure, float) else f"{name} {figure}")
     for warning in calibrator.warnings():
-        click.echo(f"cachekit: warning: {warning}", err=True)
+        click.echo(f"cachekit: warning: {plain(warning)}", err=True)
     write_json({"file": str(out), "warnings": calibrator.warnings(), **attrs.asdict(profile)}, json_file)

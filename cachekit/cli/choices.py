@@ -9,11 +9,14 @@ import click
 
 from cachekit.attaching.attach import resolve_predictor, resolve_strategy
 from cachekit.errors import CachekitError
+from cachekit.files.text import plain
+from cachekit.generation.checked_model import architecture_of, check_model, loaded, timesteps_of
 from cachekit.generation.generate import Cache
 from cachekit.generation.manifest import Setting
+from cachekit.interface.guard import asking
 from cachekit.interface.model import Model, Pipeline
 from cachekit.interface.strategy import UNCACHED
-from cachekit.registry.parameters import as_json, build, parse_spec, public_fields
+from cachekit.registry.parameters import as_json, build, parameter_values, parse_spec, public_fields
 from cachekit.registry.plugins import PluginManager
 
 DEFAULT_MODEL = "opensora-mini"
@@ -42,7 +45,9 @@ def choose_model(spec: str, plugins: PluginManager, extra: Mapping[str, object])
     for key in options:
         if key not in known:
             raise CachekitError(f"the model {name!r} has no option --{key}; leave it out")
-    return ChosenModel(name, build(kind, name, {**settings, **options}))
+    model = build(kind, name, {**settings, **options})
+    check_model(model, name)
+    return ChosenModel(name, model)
 
 
 def choose_cache(
@@ -68,7 +73,7 @@ def choose_cache(
         {**own, **settings},
         plugins,
         model.transformer_class,
-        model.architecture(),
+        architecture_of(model),
         steps=steps,
         profile=profile,
     )
@@ -77,7 +82,9 @@ def choose_cache(
             raise CachekitError("the strategy 'none' skips nothing, so it takes no --predictor; leave it out")
         return None
     cache = Cache(resolved, resolve_predictor(predictor, resolved, plugins))
-    cache.plan(steps, model.timesteps(steps))
+    for part in (cache.strategy, cache.predictor):
+        as_json(parameter_values(part))
+    cache.plan(steps, timesteps_of(model, steps))
     return cache
 
 
@@ -118,7 +125,9 @@ def uncached_setting(
 
 def load_pipeline(model: Model, prompts: Sequence[str], *, device: str, dtype: str) -> Pipeline:
     """Load the model and look at the prompts before anything runs, each warning shown once."""
-    pipeline = model.load(device=device, dtype=dtype)
-    for warning in dict.fromkeys(line for prompt in prompts for line in pipeline.check_prompt(prompt)):
-        click.echo(f"cachekit: warning: {warning}", err=True)
+    pipeline = loaded(model, device=device, dtype=dtype)
+    with asking(pipeline, "check_prompt"):
+        warnings = dict.fromkeys(line for prompt in dict.fromkeys(prompts) for line in pipeline.check_prompt(prompt))
+    for warning in warnings:
+        click.echo(f"cachekit: warning: {plain(warning)}", err=True)
     return pipeline

@@ -17,6 +17,7 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
+from cachekit.cli.results import Command
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_STRATEGIES = ("magcache", "teacache")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--strategy",
     "strategies",
@@ -108,7 +109,7 @@ def compare(
     from cachekit.cli.choices import choose_model, load_pipeline, uncached_setting
     from cachekit.cli.comparison_table import show_table
     from cachekit.cli.progress import progress
-    from cachekit.cli.report import console, make_folder, write_json
+    from cachekit.cli.report import console, write_json
     from cachekit.comparison.collecting import collect
     from cachekit.comparison.contenders import Field
     from cachekit.comparison.machine import machine_name
@@ -116,6 +117,10 @@ def compare(
     from cachekit.comparison.quality import Judge
     from cachekit.comparison.results import as_json
     from cachekit.comparison.running import Runner
+    from cachekit.files.locking import owned
+    from cachekit.files.text import plain
+    from cachekit.files.writing import check_folder, make_folder
+    from cachekit.generation.checked_model import timesteps_of
     from cachekit.generation.generate import make_requests
     from cachekit.generation.prompts import collect_prompts
     from cachekit.registry.grid import Choice, expand, grid
@@ -134,7 +139,7 @@ def compare(
         dtype=dtype,
         video_format=video_format,
     )
-    field = Field(base, model.timesteps(base.steps), resolver(chosen, profiles, plugins), plugins)
+    field = Field(base, timesteps_of(model, base.steps), resolver(chosen, profiles, plugins), plugins)
     known = [{registration.name for registration in part} for part in (plugins.strategies, plugins.predictors)]
     choices = grid(expand(strategies or DEFAULT_STRATEGIES, known[0]), expand(predictors, known[1]))
     uncached = field.uncached()
@@ -146,13 +151,17 @@ def compare(
 
     texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
     requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)
-    make_folder(report)
+    planned = {count for count in map(field.planned_count, settings) if count is not None}
+    contenders = [uncached, *settings, *baselines(planned)]
+    check_folder(report)
     judge = Judge(report, metrics.split(",") if metrics else None, lpips_weights)
     pipeline = load_pipeline(model, texts, device=base.device, dtype=base.dtype)
-    planned = {count for count in map(field.planned_count, settings) if count is not None}
+    make_folder(report)
+    context.with_resource(owned(report, "cachekit compare"))
+    judge.recall()
     with progress(0) as shown:
         runner = Runner(pipeline, requests, report, shown)
-        runner.run([uncached, *settings, *baselines(planned)], baselines)
+        runner.run(contenders, baselines)
     about = {
         "command": command_line(context),
         "model": chosen.name,
@@ -167,9 +176,9 @@ def compare(
     write_report(report, comparison)
     shown_on = console(json_file)
     show_table(shown_on, comparison)
-    shown_on.print(f"report: {report / 'index.html'}", highlight=False)
+    shown_on.print(f"report: {report / 'index.html'}")
     for row, video in comparison.failures:
-        click.echo(f"cachekit: {row.label}: {video.name}: {video.failure}", err=True)
+        click.echo(f"cachekit: {plain(f'{row.label}: {video.name}: {video.failure}')}", err=True)
     write_json(as_json(comparison), json_file)
     return 1 if comparison.failures else 0
 

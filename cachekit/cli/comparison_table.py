@@ -51,7 +51,7 @@ def show_table(shown: Console, comparison: Comparison) -> None:
         shown.print("≈ can't be told apart from the first of its section (95%, paired by video)", highlight=False)
     for metric in comparison.metrics:
         if metric.unavailable is not None:
-            shown.print(f"{metric.label} is not available: {metric.unavailable}", highlight=False)
+            shown.print(f"{metric.label} is not available: {metric.unavailable}")
 
 
 def unfinished(row: Row) -> str:

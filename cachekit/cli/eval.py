@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
-from cachekit.cli.options import json_option, plugin_option
-from cachekit.cli.report import console, make_folder, write_json
+from cachekit.cli.options import MOST_THREADS, Whole, json_option, plugin_option
+from cachekit.cli.report import console, write_json
+from cachekit.cli.results import RESULT, Command
 from cachekit.errors import CachekitError
+from cachekit.files.writing import make_folder
 
 
-@click.command("eval")
+@click.command("eval", cls=Command)
 @click.option("--gt", required=True, metavar="FOLDER", help="The uncached model's videos.")
 @click.option(
     "--gen",
@@ -34,10 +36,10 @@ from cachekit.errors import CachekitError
 @click.option("--common-frames", is_flag=True, help="Compare the frames that both videos have.")
 @click.option("--subset", is_flag=True, help="Leave out gt's videos that gen lacks, and name them.")
 @click.option("--per-frame", is_flag=True, help="Keep every frame's figures in the JSON.")
-@click.option("--plot", metavar="FILE", help="Draw each frame's figures and the worst frames: .html, .png, .svg, .pdf.")
+@click.option("--plot", type=RESULT, metavar="FILE", help="Draw each frame's figures, as .html, .png, .svg or .pdf.")
 @click.option("--side-by-side", metavar="FOLDER", help="Write gt, gen and their difference as videos into FOLDER.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write a line a video to FILE.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads to compute in; no digit depends on it.")
+@click.option("--csv", "csv_file", type=RESULT, metavar="FILE", help="Write a line a video to FILE.")
+@click.option("--threads", type=Whole(1, MOST_THREADS), help="Threads to compute in; no digit depends on it.")
 @click.argument("more", nargs=-1, metavar="")
 @json_option
 @plugin_option
@@ -100,7 +102,7 @@ def evaluate_command(
     keep_in = json_file if json_file not in (None, "-") and _is_kept(Path(json_file)) else None
     with progress(0) as shown:
         evaluations = evaluate_request(request, selection, keep_in=keep_in, notes=notes, progress=shown)
-    show(evaluations, notes, console(json_file))
+    show(evaluations, notes, console(json_file, markup=True))
     if csv_file is not None:
         write_csv(evaluations, csv_file)
     if plot is not None:

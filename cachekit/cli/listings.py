@@ -9,12 +9,13 @@ import attrs
 import click
 
 from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.results import Command
 
 if TYPE_CHECKING:
     from cachekit.registry.plugins import Registry
 
 
-@click.command()
+@click.command(cls=Command)
 @plugin_option
 @json_option
 def strategies(json_file: str | None) -> None:
@@ -22,7 +23,7 @@ def strategies(json_file: str | None) -> None:
     show("strategies", json_file, {"probes": "needs probe"})
 
 
-@click.command()
+@click.command(cls=Command)
 @plugin_option
 @json_option
 def predictors(json_file: str | None) -> None:
@@ -30,7 +31,7 @@ def predictors(json_file: str | None) -> None:
     show("predictors", json_file)
 
 
-@click.command()
+@click.command(cls=Command)
 @plugin_option
 @json_option
 def models(json_file: str | None) -> None:
@@ -38,7 +39,7 @@ def models(json_file: str | None) -> None:
     show("models", json_file, {"steps": "steps", "guidance_scale": "guidance scale"})
 
 
-@click.command()
+@click.command(cls=Command)
 @plugin_option
 @json_option
 def adapters(json_file: str | None) -> None:
@@ -46,7 +47,7 @@ def adapters(json_file: str | None) -> None:
     show("adapters", json_file, {"probes": "probes"})
 
 
-@click.command()
+@click.command(cls=Command)
 @plugin_option
 @json_option
 def plugins(json_file: str | None) -> None:
@@ -59,6 +60,7 @@ def plugins(json_file: str | None) -> None:
     manager = get_plugins()
     table = Table("plugin", "module", "distribution", "registers")
     content = []
+    _ = manager.metrics
     for plugin in manager.plugins:
         kinds = ("strategies", "predictors", "adapters", "metrics", "models")
         brought = {kind: [r.name for r in getattr(manager, kind) if r.plugin == plugin] for kind in kinds}
@@ -73,7 +75,10 @@ def plugins(json_file: str | None) -> None:
 
 def show(kind: str, json_file: str | None, facts: dict[str, str] | None = None) -> None:
     """List one registry: each thing with its origin, its first doc line, class facts and parameters."""
+    from rich.text import Text
+
     from cachekit.cli.report import console, write_json
+    from cachekit.files.text import plain
     from cachekit.registry.plugins import get_plugins
 
     registry: Registry[Any] = getattr(get_plugins(), kind)
@@ -82,14 +87,14 @@ def show(kind: str, json_file: str | None, facts: dict[str, str] | None = None) 
     for registration in registry:
         entry = describe(registration, facts or {})
         content.append(entry)
-        shown.print(f"[bold]{entry['name']}[/bold]  {entry['summary']}", highlight=False)
-        shown.print(f"  from {entry['distribution']} ({entry['module']})", highlight=False)
+        shown.print(Text.assemble((plain(entry["name"]), "bold"), "  ", plain(entry["summary"])))
+        shown.print(f"  from {entry['distribution']} ({entry['module']})")
         for label, value in entry["facts"].items():
-            shown.print(f"  {label}: {value}", highlight=False)
+            shown.print(f"  {label}: {value}")
         for parameter in entry["parameters"]:
             default = "measured" if parameter["measured"] else parameter["default"]
             line = f"  {parameter['name']}: {parameter['type']} = {default}   {parameter['help']}"
-            shown.print(line, highlight=False, markup=False)
+            shown.print(line)
     write_json(content, json_file)
 
 

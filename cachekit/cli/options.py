@@ -1,13 +1,47 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the bounds of their values."""
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import click
 
+from cachekit.cli.results import RESULT
+from cachekit.files.text import plain
 from cachekit.registry.plugins import get_plugins, use_modules
 
 Command: TypeAlias = Callable[..., Any]
+
+
+MOST_STEPS = 10_000
+"""Models are trained on a thousand noise levels or so."""
+LARGEST_SEED = 2**63 - 1
+MOST_VIDEOS = 100_000
+MOST_THREADS = 1024
+
+
+class Whole(click.IntRange):
+    """A whole number between bounds, whatever number of digits comes."""
+
+    def __init__(self, low: int, high: int) -> None:
+        super().__init__(low, high)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and len(value.strip()) > 40:
+            self.fail(
+                f"a number of {len(value.strip())} digits is not in the range {self.min}<=x<={self.max}.", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
+class Finite(click.FloatRange):
+    """A number that is one: no NaN and no infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
 
 
 def grouped(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -46,16 +80,16 @@ prompt_options = grouped(
 """What the videos show."""
 
 sampling_options = grouped(
-    click.option("--steps", type=click.IntRange(min=1), help="Denoising steps  [default: the model's]."),
-    click.option("--guidance-scale", type=float, help="Classifier-free guidance  [default: the model's]."),
+    click.option("--steps", type=Whole(1, MOST_STEPS), help="Denoising steps  [default: the model's]."),
+    click.option("--guidance-scale", type=Finite(), help="Classifier-free guidance  [default: the model's]."),
     click.option(
-        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first video's noise."
+        "--seed", type=Whole(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the first video's noise."
     ),
 )
 """How a video is sampled."""
 
 videos_per_prompt_option = click.option(
-    "--videos-per-prompt", type=click.IntRange(min=1), default=1, show_default=True, help="Each of a seed of its own."
+    "--videos-per-prompt", type=Whole(1, MOST_VIDEOS), default=1, show_default=True, help="Each of a seed of its own."
 )
 
 
@@ -63,9 +97,7 @@ def load_plugins(context: click.Context, parameter: click.Parameter, modules: tu
     """Load what `--plugin` names, and say which installed plugins failed."""
     plugins = use_modules(modules) if modules else get_plugins()
     for plugin in plugins.failures:
-        click.echo(
-            f"cachekit: warning: the plugin {plugin.module} of {plugin.distribution} failed: {plugin.failure}", err=True
-        )
+        click.echo(f"cachekit: warning: {plain(plugin.report)}", err=True)
     return modules
 
 
@@ -85,6 +117,7 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--json",
         "json_file",
+        type=RESULT,
         metavar="FILE",
         help="Write the result as JSON to FILE; - for standard output, and then nothing else is printed there.",
     )(command)

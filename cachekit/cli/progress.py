@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import click
 
+from cachekit.files.text import plain
 from cachekit.interface.progress import Progress
 
 
@@ -40,4 +41,5 @@ class Lines:
         pass
 
     def finish(self, line: str) -> None:
-        click.echo(f"[{self._done}/{self._pieces}] {line}", err=True)
+        if line:
+            click.echo(f"[{self._done}/{self._pieces}] {plain(line)}", err=True)

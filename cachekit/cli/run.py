@@ -18,7 +18,11 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
+from cachekit.cli.results import Command
 from cachekit.errors import CachekitError
+
+MANY = 50
+"""Videos asked for beyond which those that are there already are counted, not listed."""
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from cachekit.generation.generate import Outcome
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--strategy", default="magcache", show_default=True, metavar="NAME", help="When to skip; none for no cache."
 )
@@ -51,10 +55,14 @@ if TYPE_CHECKING:
 )
 @click.option("--format", "video_format", type=click.Choice(["mp4", "mkv"]), default="mp4", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Make the folder's videos anew.")
+@click.option("--verify", is_flag=True, help="Compare the checksums of all videos that are there already.")
 @config_option
 @plugin_option
 @json_option
+@click.pass_context
 def run(
+    context: click.Context,
+    /,
     strategy: str,
     settings: tuple[str, ...],
     predictor: str | None,
@@ -74,6 +82,7 @@ def run(
     device: str,
     dtype: str | None,
     overwrite: bool,
+    verify: bool,
     json_file: str | None,
 ) -> int:
     """Make videos from prompts, with a strategy or without.
@@ -83,7 +92,9 @@ def run(
     from cachekit.cli.choices import choose_cache, choose_model, load_pipeline, uncached_setting
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
-    from cachekit.generation.generate import generate_folder, make_requests, prepare_folder
+    from cachekit.files.locking import owned
+    from cachekit.files.writing import make_folder
+    from cachekit.generation.generate import generate_folder, look_at_folder, make_requests, prepare_folder
     from cachekit.generation.prompts import collect_prompts
     from cachekit.generation.vbench_folder import FORMAT, VIDEOS_PER_PROMPT, manifest_at_hand, vbench_requests
     from cachekit.registry.parameters import as_record, parse_settings
@@ -114,28 +125,31 @@ def run(
         predictor=cache.predictor_spec(plugins) if cache else None,
         params=as_record(cache.params) if cache else {},
     )
-    if names == "vbench":
-        click.get_current_context().with_resource(manifest_at_hand(out))
-    manifest = prepare_folder(out, setting, overwrite=overwrite)
+    look_at_folder(out, setting, overwrite=overwrite)
     pipeline = load_pipeline(model, texts, device=setting.device, dtype=setting.dtype)
+    make_folder(out)
+    context.with_resource(owned(out, "cachekit run"))
+    if names == "vbench":
+        context.with_resource(manifest_at_hand(out))
+    manifest = prepare_folder(out, setting, overwrite=overwrite)
 
-    outcomes = []
+    outcomes, many = [], len(requests) > MANY
     with progress(len(requests)) as shown:
 
         def on_step(request: object, done: int) -> None:
             shown.step(done, step_count)
 
-        work = generate_folder(pipeline, requests, cache, setting, manifest, on_step=on_step)
+        work = generate_folder(pipeline, requests, cache, setting, manifest, on_step=on_step, verify=verify)
         for request in requests:
             shown.start(request.prompt)
             outcome = next(work)
             outcomes.append(outcome)
-            shown.finish(outcome_line(outcome))
+            shown.finish("" if outcome.reused and many else outcome_line(outcome))
     peak = pipeline.peak_memory_bytes()
     shown_to = console(json_file)
     show_table(shown_to, out, outcomes)
     if peak is not None:
-        shown_to.print(f"peak memory {peak / 2**20:,.0f} MiB", highlight=False)
+        shown_to.print(f"peak memory {peak / 2**20:,.0f} MiB")
     write_json({**summary(setting, outcomes), "peak_memory_bytes": peak}, json_file)
     return 1 if any(outcome.failure for outcome in outcomes) else 0
 
@@ -163,8 +177,13 @@ def show_table(shown: Console, folder: Path, outcomes: list[Outcome]) -> None:
 
     table = Table("video", "pattern", "skipped", "denoising s", "total s", title=f"videos in {folder}")
     made = [outcome.entry for outcome in outcomes if outcome.entry]
+    there = [outcome for outcome in outcomes if outcome.reused] if len(outcomes) > MANY else []
+    if there:
+        table.add_row(f"{len(there):,} videos there already", "", "", "", "")
     for outcome in outcomes:
         entry = outcome.entry
+        if outcome.reused and there:
+            continue
         if entry is None:
             table.add_row(outcome.request.name, f"failed: {outcome.failure}", "", "", "")
             continue

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,19 +15,24 @@ import attrs
 from cachekit.attaching.attach import check_probes, resolve_adapter
 from cachekit.attaching.session import Session
 from cachekit.attaching.trace import Trace
-from cachekit.errors import CachekitError
+from cachekit.errors import CachekitError, StoppedError
+from cachekit.files.text import plain
+from cachekit.files.writing import check_folder, clean_leftovers, make_folder
+from cachekit.generation.finite import is_finite, not_finite
 from cachekit.generation.manifest import Entry, Manifest, Seconds, Setting
-from cachekit.generation.video import remove_partial, video_name, write_video
-from cachekit.interface.strategy import COMPUTED, Run, checked_plan
+from cachekit.generation.video import video_name, write_video
+from cachekit.interface.guard import asking, named
+from cachekit.interface.strategy import COMPUTED, Outlook, Run, checked_plan
 from cachekit.registry.parameters import parameter_values
 from cachekit.registry.plugins import PluginManager, get_plugins
 
 if TYPE_CHECKING:
     import torch
 
+    from cachekit.interface.guard import asking, named
     from cachekit.interface.model import Pipeline
     from cachekit.interface.predictor import Predictor
-    from cachekit.interface.strategy import Strategy
+from cachekit.interface.strategy import Strategy
 
 
 @attrs.frozen
@@ -72,7 +78,20 @@ class Cache:
 
     def plan(self, steps: int, timesteps: tuple[float, ...]) -> str | None:
         """The pattern of such a run where it is known ahead; CachekitError where the strategy has no plan for it."""
-        return checked_plan(self.strategy, self.run(steps, timesteps))
+        with asking(self.strategy, "plan"):
+            return checked_plan(self.strategy, self.run(steps, timesteps))
+
+    def outlook(self, steps: int, timesteps: tuple[float, ...]) -> Outlook | None:
+        """What the strategy foresees of such a run; CachekitError where that is no table."""
+        with asking(self.strategy, "outlook"):
+            outlook: object = self.strategy.outlook(self.run(steps, timesteps))
+            if outlook is None:
+                return None
+            if not isinstance(outlook, Outlook) or any(len(row) != len(outlook.columns) for row in outlook.rows):
+                raise CachekitError(
+                    f"outlook of {named(self.strategy)} must return a cachekit.Outlook with a value for each column"
+                )
+        return outlook
 
     def predictor_spec(self, plugins: PluginManager) -> str:
         """The predictor as a command line names it, every field said: `taylor:order=1`."""
@@ -103,6 +122,7 @@ def attach_cache(pipeline: Pipeline, cache: Cache, steps: int) -> Session:
         steps,
         pipeline.calls_per_step,
         timesteps=pipeline.timesteps(steps),
+        watch=False,
     )
 
 
@@ -115,14 +135,19 @@ def generate(
     guidance_scale: float,
     on_step: Callable[[int], None] | None = None,
 ) -> Generated:
-    """Make one video, with a cache or (None) with the bare model."""
+    """Make one video, with a cache or (None) with the bare model; CachekitError where its latents are not finite."""
     clock = Clock(pipeline)
     text = pipeline.encode_text(request.prompt)
     text_seconds = clock.lap()
+    denoise = partial(pipeline.denoise, text, seed=request.seed, steps=steps, guidance_scale=guidance_scale)
     with attach_cache(pipeline, cache, steps) if cache else nullcontext() as session:
-        latents = pipeline.denoise(text, seed=request.seed, steps=steps, guidance_scale=guidance_scale, on_step=on_step)
+        latents = denoise(on_step=on_step)
         denoising_seconds = clock.lap()
         trace = session.trace if session else Trace(COMPUTED * steps)
+        if not is_finite(latents):
+            if session:
+                session.reset()
+            raise not_finite(pipeline.transformer, lambda told: denoise(on_step=told), steps)
     frames = pipeline.decode(latents)
     return Generated(frames, trace, Seconds(text_seconds, denoising_seconds, clock.lap()))
 
@@ -155,20 +180,27 @@ class Outcome:
     """Whether the video was there already."""
 
 
+def look_at_folder(folder: Path, setting: Setting, *, overwrite: bool) -> None:
+    """Refuse a folder that `prepare_folder` would, before the model is loaded; nothing is made or removed."""
+    check_folder(folder)
+    manifest = Manifest.open(folder)
+    if not overwrite:
+        manifest.check_setting(setting)
+
+
 def prepare_folder(folder: Path, setting: Setting, *, overwrite: bool) -> Manifest:
-    """The folder's manifest, ready to go on with; refused where it was made with other settings."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable.partial"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error
-    remove_partial(folder)
+    """The folder's manifest, ready to go on with; refused where it was made with other settings.
+
+    With `overwrite` the videos that it records are removed, so everything else is to be checked before.
+    """
+    check_folder(folder)
+    make_folder(folder)
+    clean_leftovers(folder)
     manifest = Manifest.open(folder)
     if overwrite:
         manifest.clear()
     manifest.check_setting(setting)
+    manifest.mend()
     return manifest
 
 
@@ -180,20 +212,34 @@ def generate_folder(
     manifest: Manifest,
     *,
     on_step: Callable[[Request, int], None] | None = None,
+    verify: bool = False,
 ) -> Iterator[Outcome]:
-    """Make the videos that the folder lacks, one after another; a failure is told and the others go on."""
+    """Make the videos that the folder lacks, one after another; a failure is told and the others go on.
+
+    Raises StoppedError where no other can be written either: a full disk, a folder taken away. `verify` compares the
+    checksum of every video that is there already.
+    """
     for request in requests:
         file = f"{request.name}.{setting.format}"
-        if manifest.has_whole(file):
+        if manifest.has_whole(file, verify=verify):
             yield Outcome(request, manifest.entries[file], reused=True)
             continue
         try:
+            if (manifest.folder / file).is_dir():
+                raise CachekitError(f"a folder stands where the video {file!r} belongs; move it away")
             entry = generate_entry(pipeline, request, cache, setting, manifest.folder / file, on_step)
+            manifest.add(entry)
+        except StoppedError:
+            raise
         except Exception as error:  # a stranger's strategy may raise anything; the other videos go on
-            yield Outcome(request, None, failure=f"{type(error).__name__}: {error}")
+            yield Outcome(request, None, failure=failure_of(error))
             continue
-        manifest.add(entry)
         yield Outcome(request, entry)
+
+
+def failure_of(error: Exception) -> str:
+    """Why a video failed, on one line: our own sentences as they are, others with their class."""
+    return plain(error if isinstance(error, CachekitError) else f"{type(error).__name__}: {error}")
 
 
 def generate_entry(
@@ -223,4 +269,5 @@ def generate_entry(
         ideal_speedup=made.trace.ideal_speedup,
         seconds=made.seconds,
         sha256=digest,
+        bytes=path.stat().st_size,
     )

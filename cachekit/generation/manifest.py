@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from cachekit.errors import CachekitError
+from cachekit.files.reading import is_regular, parse_json, read_bytes
+from cachekit.files.structuring import structure
+from cachekit.files.writing import append_whole, cut_torn_line, reason
+from cachekit.generation.video import FORMATS
 
 NAME = "manifest.jsonl"
+LARGEST = 2**33
+"""Bytes up to which a manifest is read: a line a video of some 2 kB."""
+CHUNK = 2**20
+"""Bytes of a video that are read at once."""
 MISSING = object()
 """In place of a value that a mapping does not have."""
+
+
+def video_file(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    """A manifest names videos of its own folder alone: `--overwrite` removes what it names."""
+    stem, _, suffix = value.rpartition(".")
+    if not stem or stem.startswith(".") or suffix not in FORMATS or re.search(r"[/\\:\x00-\x1f]", value):
+        raise ValueError(f"file must be the bare name of a video, not {value!r}")
 
 
 @attrs.frozen
@@ -48,27 +63,62 @@ class Seconds:
 class Entry:
     """One video of a folder."""
 
-    file: str
+    file: str = attrs.field(validator=video_file)
     prompt: str
     seed: int
     setting: Setting
     pattern: str
     ideal_speedup: float
     seconds: Seconds
-    sha256: str
+    sha256: str = attrs.field(validator=attrs.validators.matches_re("[0-9a-f]{64}"))
+    bytes: int | None = None
+    """Size of the file; None in the manifests of earlier versions."""
 
     def to_line(self) -> str:
         """As the manifest has it: the setting's fields stand beside the others."""
         flat = attrs.asdict(self)
         setting = flat.pop("setting")
-        return json.dumps({"file": flat.pop("file"), "prompt": flat.pop("prompt"), **setting, **flat}) + "\n"
+        line = {"file": flat.pop("file"), "prompt": flat.pop("prompt"), **setting, **flat}
+        return json.dumps(line, allow_nan=False) + "\n"
 
 
-def entry_from(record: dict[str, Any]) -> Entry:
-    """An entry from its line; KeyError or TypeError where it is none."""
-    setting = Setting(**{field.name: record[field.name] for field in attrs.fields(Setting)})
-    names = ("file", "prompt", "seed", "pattern", "ideal_speedup", "sha256")
-    return Entry(setting=setting, seconds=Seconds(**record["seconds"]), **{name: record[name] for name in names})
+_SETTING = [field.name for field in attrs.fields(Setting)]
+_OWN = [field.name for field in attrs.fields(Entry) if field.name != "setting"]
+
+
+def read_entries(path: Path) -> dict[str, Entry]:
+    """A manifest's entries by file, in their order; a last line that was cut off by a kill is no entry.
+
+    Raises CachekitError where it can't be read, or a line is damaged.
+    """
+    if not is_regular(path):
+        if path.exists():
+            raise CachekitError(f"{str(path)!r} is no file, so it holds no manifest; move it away")
+        return {}
+    try:
+        lines = read_bytes(path, LARGEST).split(b"\n")[:-1]
+    except (OSError, ValueError) as error:
+        raise CachekitError(f"the manifest {str(path)!r} can't be read: {reason(error)}") from error
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = entry_from(parse_json(line.decode())) if line.strip() else None
+        except ValueError as error:
+            raise CachekitError(
+                f"line {number} of {str(path)!r} is damaged ({error}); remove that line to make its video anew"
+            ) from error
+        if entry is not None:
+            entries[entry.file] = entry
+    return entries
+
+
+def entry_from(record: object) -> Entry:
+    """An entry from its line, what else stands there left out; ValueError where it is none."""
+    if not isinstance(record, dict):
+        raise ValueError("it is no object")
+    said = {name: record[name] for name in _SETTING if name in record}
+    own = {name: record[name] for name in _OWN if name in record}
+    return structure({**own, "setting": said}, Entry)
 
 
 @attrs.define
@@ -78,30 +128,25 @@ class Manifest:
     folder: Path
     entries: dict[str, Entry]
     """By file name, in the order made."""
+    _written_at: int | None = attrs.field(default=None, init=False)
 
     @classmethod
     def open(cls, folder: Path) -> Manifest:
-        """Read a folder's manifest; empty where there is none. A last line cut off by a kill is dropped."""
-        path = folder / NAME
-        entries: dict[str, Entry] = {}
-        if path.exists():
-            text = path.read_text(encoding="utf-8", errors="replace")
-            whole, _, torn = text.rpartition("\n")
-            for number, line in enumerate(whole.splitlines(), start=1):
-                try:
-                    entry = entry_from(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
-                    raise CachekitError(
-                        f"line {number} of {str(path)!r} is damaged ({error}); remove that line to make its video anew"
-                    ) from error
-                entries[entry.file] = entry
-            if torn:
-                path.write_text(whole + "\n" if whole else "", encoding="utf-8")
-        return cls(folder, entries)
+        """Read a folder's manifest; empty where there is none. Nothing is written."""
+        return cls(folder, read_entries(folder / NAME))
+
+    def mend(self) -> None:
+        """Cut away what a kill left of the last line; for the process that works in the folder."""
+        try:
+            cut_torn_line(self.folder / NAME)
+        except OSError as error:
+            raise CachekitError(f"the manifest in {str(self.folder)!r} can't be written: {reason(error)}") from error
 
     def check_setting(self, setting: Setting) -> None:
         """Refuse a folder whose videos were made with other settings."""
         for entry in self.entries.values():
+            if entry.setting == setting:
+                continue
             for field in attrs.fields(Setting):
                 ours, theirs = getattr(setting, field.name), getattr(entry.setting, field.name)
                 if ours != theirs:
@@ -110,24 +155,42 @@ class Manifest:
                         "choose another --out, or --overwrite to make them anew"
                     )
 
-    def has_whole(self, file: str) -> bool:
-        """Whether the video is recorded, there, and the one that was written."""
+    def has_whole(self, file: str, *, verify: bool = False) -> bool:
+        """Whether the video is recorded, there, and the one that was written.
+
+        Its size tells, and its checksum where the file was touched since the manifest was, or where `verify` asks.
+        """
         entry, path = self.entries.get(file), self.folder / file
-        return entry is not None and path.exists() and sha256(path) == entry.sha256
+        if entry is None or not is_regular(path):
+            return False
+        there = path.stat()
+        if entry.bytes is not None and there.st_size != entry.bytes:
+            return False
+        known = entry.bytes is not None and there.st_mtime_ns <= self._written()
+        return (known and not verify) or sha256(path) == entry.sha256
+
+    def _written(self) -> int:
+        """When the manifest was last written, in nanoseconds."""
+        if self._written_at is None:
+            path = self.folder / NAME
+            self._written_at = path.stat().st_mtime_ns if path.exists() else 0
+        return self._written_at
 
     def add(self, entry: Entry) -> None:
-        """Record a video that is on disk."""
-        with (self.folder / NAME).open("a", encoding="utf-8") as file:
-            file.write(entry.to_line())
-            file.flush()
-            os.fsync(file.fileno())
+        """Record a video that is on disk; the manifest stays as it was where it can't be written."""
+        append_whole(self.folder / NAME, entry.to_line(), "the manifest")
         self.entries[entry.file] = entry
 
     def clear(self) -> None:
         """Remove the recorded videos and the manifest; other files stay."""
-        for entry in self.entries.values():
-            (self.folder / entry.file).unlink(missing_ok=True)
-        (self.folder / NAME).unlink(missing_ok=True)
+        try:
+            for entry in self.entries.values():
+                path = self.folder / entry.file
+                if not path.is_dir() or path.is_symlink():
+                    path.unlink(missing_ok=True)
+            (self.folder / NAME).unlink(missing_ok=True)
+        except OSError as error:
+            raise CachekitError(f"the videos in {str(self.folder)!r} can't be removed: {reason(error)}") from error
         self.entries = {}
 
 
@@ -144,5 +207,13 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def sha256(path: Path) -> str | None:
+    """The checksum of a file; None where it can't be read."""
+    found = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                found.update(chunk)
+    except OSError:
+        return None
+    return found.hexdigest()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 from cachekit.errors import CachekitError
+from cachekit.files.reading import parse_json, read_text
 
 FILE = "VBench_full_info.json"
 INSTALL = "`pip install --no-deps vbench` (the prompts need nothing else of it)"
@@ -19,7 +19,7 @@ def vbench_prompts() -> list[str]:
     """
     file = vbench_file()
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        entries = parse_json(read_text(file))
         prompts = [entry["prompt_en"] for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CachekitError(f"{str(file)!r} holds no prompts ({error!r}); install vbench again: {INSTALL}") from error

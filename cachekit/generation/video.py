@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import unicodedata
 from fractions import Fraction
@@ -11,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from cachekit.files.writing import write_whole
+
 if TYPE_CHECKING:
     import torch
-
-PARTIAL = ".partial"
-"""Suffix of a video being written; such files are no videos yet."""
 
 
 @attrs.frozen
@@ -33,6 +33,8 @@ FORMATS = {
     "mkv": Format("ffv1", "bgr0", {"level": "3"}),
 }
 """`mp4`: H.264 at high quality; `mkv`: FFV1, lossless."""
+CONTAINERS = {"mp4": "mp4", "mkv": "matroska"}
+"""What libavformat calls them."""
 
 
 def video_name(prompt: str, seed: int, occurrence: int = 0) -> str:
@@ -50,39 +52,31 @@ def video_name(prompt: str, seed: int, occurrence: int = 0) -> str:
 def write_video(path: Path, frames: torch.Tensor, fps: float) -> str:
     """Write frames `[T, H, W, 3]` (uint8) in the format of the suffix; returns the file's SHA-256.
 
-    The file appears under its name only when it is complete.
+    The file appears under its name only when it is complete; CachekitError where it can't be written.
     """
+    content = encode_video(frames, fps, path.suffix[1:])
+    write_whole(path, content, "the video")
+    return hashlib.sha256(content).hexdigest()
+
+
+def encode_video(frames: torch.Tensor, fps: float, name: str) -> bytes:
+    """The video file of frames `[T, H, W, 3]` (uint8) in a format of `FORMATS`, the same for the same frames."""
     import av
 
-    style = FORMATS[path.suffix[1:]]
+    style = FORMATS[name]
     height, width = frames.shape[1:3]
     odd = height % 2 or width % 2
-    aside = path.with_name(f".{path.name}{PARTIAL}")
-    try:
-        with av.open(str(aside), "w", format=container_format(path), options={"fflags": "+bitexact"}) as container:
-            stream: av.VideoStream = container.add_stream(  # type: ignore[assignment]
-                style.codec, rate=Fraction(fps).limit_denominator(1001)
-            )
-            stream.width, stream.height = width, height
-            stream.pix_fmt = "yuv444p" if odd and style.pixel_format == "yuv420p" else style.pixel_format
-            stream.options = dict(style.options)
-            stream.codec_context.thread_count = 1  # x264's output depends on their number
-            stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT: the same frames give the same file
-            for frame in frames.numpy():
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            container.mux(stream.encode())
-        digest = hashlib.sha256(aside.read_bytes()).hexdigest()
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    return digest
-
-
-def container_format(path: Path) -> str:
-    return {".mkv": "matroska"}.get(path.suffix, path.suffix[1:])
-
-
-def remove_partial(folder: Path) -> None:
-    """Clear away what killed runs left half-written."""
-    for leftover in folder.glob(f".*{PARTIAL}"):
-        leftover.unlink()
+    file = io.BytesIO()
+    with av.open(file, "w", format=CONTAINERS[name], options={"fflags": "+bitexact"}) as container:
+        stream: av.VideoStream = container.add_stream(  # type: ignore[assignment]
+            style.codec, rate=Fraction(fps).limit_denominator(1001)
+        )
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuv444p" if odd and style.pixel_format == "yuv420p" else style.pixel_format
+        stream.options = dict(style.options)
+        stream.codec_context.thread_count = 1  # x264's output depends on their number
+        stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT: the same frames give the same file
+        for frame in frames.numpy():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()

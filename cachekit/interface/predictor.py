@@ -7,11 +7,11 @@ is the one of them whose slope a strategy may set from a measurement (`Strategy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from cachekit.interface.residuals import combine
+from cachekit.interface.residuals import add, combine, subtract
 
 if TYPE_CHECKING:
     from cachekit.interface.residuals import Residual
@@ -41,6 +41,8 @@ class LinearPredictor(Predictor):
     A subclass says how many it needs (`history`) and with which weights; a planning strategy can read the same.
     """
 
+    of: ClassVar[str] = "residual"
+    """What is combined: `residual`, or `output`, from which the step's input is then taken. May be a parameter."""
     _kept: list[tuple[int, Residual]] = attrs.field(factory=list, init=False, repr=False)
 
     @property
@@ -56,11 +58,30 @@ class LinearPredictor(Predictor):
         raise NotImplementedError
 
     def update(self, step: Step, residual: Residual) -> None:
-        self._kept = [*self._kept, (step.index, residual)][-self.history :]
+        feature = residual if self.of == "residual" else add(step.hidden, residual)
+        self._kept = [*self._kept, (step.index, feature)][-self.history :]
 
     def predict(self, step: Step) -> Residual:
         weights = self.weights([index for index, _ in self._kept], step.index)
-        return combine(weights, [residual for _, residual in self._kept])
+        feature = combine(weights, [feature for _, feature in self._kept])
+        return feature if self.of == "residual" else subtract(feature, step.hidden)
+
+
+def backward_differences(computed: Sequence[int], order: int, *, first: int = 0) -> list[list[float]]:
+    """The weights of the computed residuals, oldest first, in F, ΔF, Δ²F, ... at the last of them, up to `order`.
+
+    Δ^{i+1}F = (Δ^i F - Δ^i F') / distance, F' one computed step earlier (TaylorSeer, arXiv 2503.06923): each distance
+    is that of two computed steps, so that beyond order 1 these are not the divided differences of a polynomial. Before
+    step `first` no differences are taken.
+    """
+    rows: list[list[float]] = []
+    for place, position in enumerate(computed):
+        earlier, rows = rows, [[float(other == place) for other in range(len(computed))]]
+        if place > 0 and position >= first:
+            distance = position - computed[place - 1]
+            for before in earlier[:order]:
+                rows.append([(a - b) / distance for a, b in zip(rows[-1], before, strict=True)])
+    return rows
 
 
 @attrs.define

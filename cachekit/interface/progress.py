@@ -18,4 +18,4 @@ class Progress(Protocol):
         """So many of its steps are done."""
 
     def finish(self, line: str) -> None:
-        """The piece is done; `line` says what came of it."""
+        """The piece is done; `line` says what came of it, and where it is empty nothing is said."""

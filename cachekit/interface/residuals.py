@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from cachekit.errors import CachekitError
+
 if TYPE_CHECKING:
     import torch
 
@@ -27,6 +29,40 @@ def add(hidden: Residual, residual: Residual) -> Residual:
     """`hidden + residual`, stream by stream."""
     total = tuple(new + change for new, change in zip(streams(hidden), streams(residual), strict=True))
     return total if isinstance(hidden, tuple) else total[0]
+
+
+def matching(latents: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """The latents in the output's shape: without channels that only condition, twice where a variance is learnt too."""
+    import torch
+
+    if latents.shape == output.shape:
+        return latents
+    differing = [d for d, (a, b) in enumerate(zip(latents.shape, output.shape, strict=False)) if a != b]
+    if latents.ndim == output.ndim and len(differing) == 1:
+        (axis,) = differing
+        have, want = latents.shape[axis], output.shape[axis]
+        if have > want:
+            return latents.narrow(axis, 0, want)
+        if want % have == 0:
+            return torch.cat([latents] * (want // have), dim=axis)
+    raise CachekitError(
+        f"the transformer takes latents of shape {tuple(latents.shape)} and returns {tuple(output.shape)}, so its "
+        "whole call has no residual; choose a strategy that skips its blocks"
+    )
+
+
+def cast(hidden: Residual, dtypes: Sequence[torch.dtype]) -> Residual:
+    """Each stream in its type; one that has it already is handed on as it is."""
+    converted = tuple(stream.to(dtype) for stream, dtype in zip(streams(hidden), dtypes, strict=True))
+    return converted if isinstance(hidden, tuple) else converted[0]
+
+
+def same_shapes(hidden: Residual, other: Residual) -> bool:
+    """Whether both have as many streams, each of one shape and on one device."""
+    ours, theirs = streams(hidden), streams(other)
+    return len(ours) == len(theirs) and all(
+        a.shape == b.shape and a.device == b.device for a, b in zip(ours, theirs, strict=True)
+    )
 
 
 def clone(hidden: Residual) -> Residual:

@@ -13,6 +13,7 @@ from cachekit.interface.predictor import Predictor
 if TYPE_CHECKING:
     from cachekit.interface.calibrator import Calibrator
     from cachekit.interface.conditions import Conditions
+    from cachekit.interface.residuals import Residual
     from cachekit.interface.step import Step
 
 COMPUTED, SKIPPED = "X", "."
@@ -55,6 +56,19 @@ class Strategy:
     """The predictor it runs with unless the caller names one."""
     probes: ClassVar[tuple[str, ...]] = ()
     """The probes it asks for, so that an adapter without them is refused at `attach`."""
+    head: ClassVar[int] = 0
+    """How many of the first blocks run on every step; `should_compute` is asked after them. May be a parameter."""
+    tail: ClassVar[int] = 0
+    """How many of the last blocks run on every step. May be a parameter."""
+    inner: ClassVar[int | None] = None
+    """Position of a block of the span whose own residual `observe` gets as `step.inner`. May be a parameter."""
+    scope: ClassVar[str] = "body"
+    """What is skipped: the `body`'s blocks, or the transformer's whole `forward`, its latents in and its output out."""
+    branches: ClassVar[str] = "own"
+    """Whether each guidance branch decides on its `own`, or the `first` called in a step decides for all."""
+
+    measured_steps: int | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    """Steps of the runs on which its profile was measured; None where no profile filled a field."""
 
     def plan(self, run: Run) -> str | None:
         """All decisions ahead of time, `X` or `.` a step, where they depend on `run` alone; else None."""
@@ -75,6 +89,9 @@ class Strategy:
         """One decision, asked at every step where there is no plan; at the first step the answer is not used."""
         raise NotImplementedError(f"{type(self).__name__} has neither a plan nor should_compute")
 
+    def observe(self, step: Step, residual: Residual) -> None:
+        """See the residual of a computed step, of the shape of `step.hidden`, after the predictor has."""
+
     def calibrator(self, conditions: Conditions) -> Calibrator | None:
         """What measures this strategy's profile on uncached runs; None where there is nothing to measure."""
         return None
@@ -82,13 +99,13 @@ class Strategy:
 
 def checked_plan(strategy: Strategy, run: Run) -> str | None:
     """The strategy's plan with its first step computed; refused where it is no pattern of this run."""
-    plan = strategy.plan(run)
+    plan: object = strategy.plan(run)
     if plan is None:
         return None
-    if len(plan) != run.steps or set(plan) - {COMPUTED, SKIPPED}:
+    if not isinstance(plan, str) or len(plan) != run.steps or set(plan) - {COMPUTED, SKIPPED}:
         raise CachekitError(
             f"the plan of {type(strategy).__name__} must be {run.steps} characters of 'X' and '.', one a step, "
-            f"but is {plan!r} ({len(plan)})"
+            f"but is {plan!r}" + (f" ({len(plan)})" if isinstance(plan, str) else "")
         )
     return COMPUTED + plan[1:]
 

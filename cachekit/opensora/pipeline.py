@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cachekit.errors import CachekitError
+from cachekit.generation.finite import check_frames
 from cachekit.interface.model import Pipeline
 from cachekit.opensora.captions import clean
 from cachekit.opensora.memory import peak_memory_bytes
@@ -154,5 +155,6 @@ class OpenSoraPipeline(Pipeline):
 
 def to_frames(video: torch.Tensor) -> torch.Tensor:
     """A video `[3, T, H, W]` in [-1, 1] to frames `[T, H, W, 3]`, uint8, each value to the nearest level."""
+    check_frames(video)
     levels = (video.float().clamp(-1, 1) + 1) / 2 * 255 + 0.5
     return levels.clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).contiguous()

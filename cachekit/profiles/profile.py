@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import cattrs
 
 from cachekit.errors import CachekitError
+from cachekit.files.reading import parse_json, read_text
+from cachekit.files.structuring import structure
+from cachekit.files.writing import write_whole
 from cachekit.interface.conditions import Conditions
 
 if TYPE_CHECKING:
@@ -72,34 +73,28 @@ class Profile:
         """Write the profile, whole or not at all; CachekitError where it holds NaN or the file can't be written."""
         try:
             text = json.dumps({"format": FORMAT, **attrs.asdict(self)}, indent=1, allow_nan=False) + "\n"
-        except ValueError:
+        except (ValueError, TypeError, RecursionError, OverflowError):
             raise CachekitError(
-                f"the profile of {self.strategy} holds numbers that are not finite, so {str(path)!r} was not written; "
-                "look at the videos of these prompts without a cache"
+                f"the profile of {self.strategy} holds numbers that are not finite, or values that are no JSON, so "
+                f"{str(path)!r} was not written; look at the videos of these prompts without a cache"
             ) from None
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
-        except OSError as error:
-            raise CachekitError(f"the profile {str(path)!r} can't be written: {error.strerror}") from error
+        write_whole(path, text, "the profile")
 
 
 def load_profile(source: Path | Traversable) -> Profile:
     """Read a profile; a CachekitError names what is wrong with the file."""
     try:
-        content = json.loads(source.read_text(encoding="utf-8"))
+        content = parse_json(read_text(source))
     except FileNotFoundError:
         raise CachekitError(f"there is no profile {str(source)!r}; make one with `cachekit calibrate`") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise CachekitError(f"the profile {str(source)!r} can't be read as JSON ({error}); make it anew") from error
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise CachekitError(f"{str(source)!r} is no profile of format {FORMAT}; make one with `cachekit calibrate`")
     try:
-        profile = cattrs.Converter(forbid_extra_keys=True).structure(content, Profile)
-    except Exception as error:
-        reasons = "; ".join(cattrs.transform_error(error))
-        raise CachekitError(f"the profile {str(source)!r} is damaged: {reasons}") from error
+        profile = structure(content, Profile)
+    except ValueError as error:
+        raise CachekitError(f"the profile {str(source)!r} is damaged: {error}") from error
     if profile.model.digest != digest(profile.model.architecture):
         raise CachekitError(f"the profile {str(source)!r} is damaged: its digest is not that of its architecture")
     return profile

@@ -6,17 +6,15 @@ import ast
 import hashlib
 import inspect
 import json
-import math
-import sys
 import textwrap
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
 
 from cachekit.errors import CachekitError, unknown
+from cachekit.files.reading import shortened
+from cachekit.registry.fitting import coerce, field_types, type_name
 
 T = TypeVar("T")
 
@@ -40,10 +38,11 @@ class Parameter:
 def describe_parameters(kind: type) -> list[Parameter]:
     """The parameters of a strategy or predictor class, in the order of its fields."""
     docs = _field_docstrings(kind)
+    types = parameter_types(kind)
     return [
         Parameter(
             name=field.name,
-            type=_type_name(_types(kind).get(field.name, Any)),
+            type=type_name(types[field.name]),
             default=field.default if _plain_default(field) else None,
             help=str(field.metadata.get("help") or docs.get(field.name, "")),
             measured=bool(field.metadata.get("measured")),
@@ -57,14 +56,27 @@ def public_fields(kind: type) -> list[attrs.Attribute[Any]]:
     return [field for field in attrs.fields(kind) if field.init and not field.name.startswith("_")]
 
 
+def parameter_types(kind: type) -> dict[str, Any]:
+    """The type of each parameter, by name."""
+    return field_types(kind, [field.name for field in public_fields(kind)])
+
+
 def parameter_values(holder: object) -> dict[str, object]:
     """The parameters of a strategy or predictor, by name."""
     return {field.name: getattr(holder, field.name) for field in public_fields(type(holder))}
 
 
 def as_json(values: Mapping[str, object]) -> dict[str, Any]:
-    """Parameter values as JSON holds them: lists for tuples."""
-    content: dict[str, Any] = json.loads(json.dumps(values))
+    """Parameter values as JSON holds them: lists for tuples; CachekitError for one that it can't hold."""
+    content = {}
+    for key, value in values.items():
+        try:
+            content[key] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError, RecursionError, OverflowError):
+            raise CachekitError(
+                f"the parameter {key} is {shortened(repr(value))}, which no file can record; give a finite number, "
+                "a text, or a list of them"
+            ) from None
     return content
 
 
@@ -85,32 +97,24 @@ def build(kind: type[T], name: str, values: Mapping[str, object]) -> T:
 
     Raises CachekitError for an unknown parameter, a value of the wrong type, or one that the field refuses.
     """
-    types_by_name = _types(kind)
-    known = {field.name for field in public_fields(kind)}
+    types = parameter_types(kind)
     arguments = {}
     for key, value in values.items():
-        if key not in known:
-            raise unknown(f"parameter of {name}", key, known)
-        arguments[key] = coerce(value, types_by_name.get(key, Any), f"{name}'s {key}")
+        if key not in types:
+            raise unknown(f"parameter of {name}", key, types)
+        arguments[key] = coerce(value, types[key], f"{name}'s {key}")
+    aliases = {field.name: field.alias or field.name for field in public_fields(kind)}
     try:
-        return kind(**arguments)
+        return kind(**{aliases[key]: value for key, value in arguments.items()})
     except CachekitError:
         raise
     except (TypeError, ValueError) as error:
         raise CachekitError(f"{name}: {_first_sentence(error)}") from error
+    except Exception as error:  # the validators of a stranger's fields may raise anything
+        raise CachekitError(f"{name} can't be made of these parameters ({type(error).__name__}: {error})") from error
 
 
-def coerce(value: object, wanted: Any, what: str) -> Any:
-    """`value` as the type `wanted`: itself where it fits, read where it is text; else a CachekitError naming `what`."""
-    options = typing.get_args(wanted) if _is_union(wanted) else (wanted,)
-    for option in options:
-        fitting = _fit(value, option)
-        if fitting is not _NO_FIT:
-            return fitting
-    raise CachekitError(f"{what} must be {_type_name(wanted)}, not {value!r}")
-
-
-def parse_settings(texts: typing.Iterable[str]) -> dict[str, str]:
+def parse_settings(texts: Iterable[str]) -> dict[str, str]:
     """`name=value` texts, as `--set` takes them, to a mapping."""
     settings: dict[str, str] = {}
     for text in texts:
@@ -127,88 +131,6 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
     """A name with its fields, `taylor:order=2` or `magcache:thresh=0.1:K=5`, to the name and its settings."""
     name, *settings = text.split(":")
     return name.strip(), parse_settings(settings)
-
-
-_NO_FIT = object()
-
-
-def _fit(value: object, wanted: Any) -> object:
-    if wanted is Any or (not isinstance(wanted, type | types.GenericAlias) and typing.get_origin(wanted) is None):
-        return value
-    if wanted is types.NoneType:
-        return None if value is None or value == "none" else _NO_FIT
-    origin = typing.get_origin(wanted) or wanted
-    if origin in (list, tuple) or getattr(origin, "__module__", "") == "collections.abc":
-        return _fit_sequence(value, wanted)
-    if isinstance(value, str) and wanted is not str:
-        value = _read(value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if wanted in (int, float) and isinstance(value, bool):
-        return _NO_FIT
-    if isinstance(wanted, type) and isinstance(value, wanted):
-        return value
-    return _NO_FIT
-
-
-def _fit_sequence(value: object, wanted: Any) -> object:
-    if isinstance(value, str):
-        value = _read(value)
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if not isinstance(value, (list, tuple)):
-        return _NO_FIT
-    arguments = [argument for argument in typing.get_args(wanted) if argument is not Ellipsis]
-    items = []
-    for item in value:
-        options = typing.get_args(arguments[0]) if arguments and _is_union(arguments[0]) else arguments or [Any]
-        fitted = next((fit for fit in (_fit(item, option) for option in options) if fit is not _NO_FIT), _NO_FIT)
-        if fitted is _NO_FIT:
-            return _NO_FIT
-        items.append(fitted)
-    return tuple(items) if typing.get_origin(wanted) is tuple else items
-
-
-def _read(text: str) -> object:
-    lowered = text.lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    if lowered in ("nan", "inf", "-inf"):
-        return math.nan if lowered == "nan" else float(lowered)
-    try:
-        value: object = json.loads(text)
-    except json.JSONDecodeError:
-        return text
-    return value
-
-
-def _is_union(kind: object) -> bool:
-    return typing.get_origin(kind) in (typing.Union, types.UnionType)
-
-
-def _types(kind: type) -> dict[str, Any]:
-    """The type of each parameter; Any for one whose name can't be resolved at run time."""
-    types_by_name: dict[str, Any] = {}
-    for field in public_fields(kind):
-        owner = next((base for base in kind.__mro__ if field.name in inspect.get_annotations(base)), kind)
-        wanted: Any = field.type
-        if isinstance(wanted, str):
-            try:
-                wanted = eval(wanted, dict(vars(sys.modules[owner.__module__])))
-            except NameError:
-                wanted = Any
-        types_by_name[field.name] = Any if wanted is None else wanted
-    return types_by_name
-
-
-def _type_name(kind: Any) -> str:
-    if _is_union(kind):
-        return " or ".join(_type_name(option) for option in typing.get_args(kind) if option is not types.NoneType)
-    if typing.get_origin(kind) is not None:
-        return str(kind).replace("typing.", "").replace("collections.abc.", "")
-    return {"int": "int", "float": "float", "bool": "bool", "str": "str"}.get(
-        getattr(kind, "__name__", ""), getattr(kind, "__name__", str(kind))
-    )
 
 
 def _plain_default(field: attrs.Attribute[Any]) -> bool:

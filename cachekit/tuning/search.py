@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cachekit.errors import CachekitError
+from cachekit.errors import CachekitError, StoppedError
+from cachekit.files.reading import parse_json, shortened
+from cachekit.files.structuring import structure
+from cachekit.files.writing import cut_torn_line, unwritten
 from cachekit.generation.generate import Cache
 from cachekit.generation.manifest import difference
 from cachekit.interface.progress import Progress
@@ -39,6 +42,15 @@ class Tried:
     @property
     def label(self) -> str:
         return f"{self.strategy.spec} + {self.predictor.spec}"
+
+
+@attrs.frozen
+class Record:
+    """The same as the study keeps it."""
+
+    strategy: str
+    predictor: str
+    figures: Figures
 
 
 @attrs.define
@@ -80,10 +92,8 @@ class Search:
         """Every setting that ran, the best first."""
         found = []
         for trial in self.finished():
-            figures = trial.user_attrs.get("figures")
-            if figures is not None:
-                strategy, predictor = (Choice(*parse_spec(trial.user_attrs[key])) for key in ("strategy", "predictor"))
-                found.append(Tried(strategy, predictor, Figures(**figures)))
+            if trial.user_attrs.get("figures") is not None:
+                found.append(tried_of(trial.user_attrs))
         return sorted(found, key=lambda tried: self.bar.score(tried.figures), reverse=True)
 
     def _proposed(self, trial: optuna.Trial) -> tuple[Choice, Choice]:
@@ -107,9 +117,9 @@ class Search:
         key = f"{plan} {predictor.spec}"
         if cache.strategy.fit_predictor(cache.run(self.steps, self.timesteps)) is not cache.predictor:
             key += f" fitted by {strategy.spec}"
-        known = json.loads(self.study.user_attrs.get(key, "null"))
+        known = figures_of(self.study.user_attrs.get(key))
         if known is not None:
-            return Figures(**known), None
+            return known, None
         figures, failure = self._measured(measure, cache)
         if figures is not None:
             self.study.set_user_attr(key, json.dumps(attrs.asdict(figures)))
@@ -118,27 +128,55 @@ class Search:
     def _measured(self, measure: Measure, cache: Cache) -> tuple[Figures | None, str | None]:
         try:
             return measure(cache), None
+        except StoppedError:
+            raise
         except Exception as error:  # a stranger's strategy may raise anything; the search goes on
             return None, f"{type(error).__name__}: {error}"
 
 
-def open_study(folder: Path, conditions: Mapping[str, Any], seed: int) -> optuna.Study:
-    """The folder's study; refused where it was made under other conditions."""
+def need_optuna() -> Any:
+    """The optuna package; CachekitError where it is not installed."""
     try:
         import optuna
-        from optuna.storages.journal import JournalFileBackend
     except ModuleNotFoundError:
         raise CachekitError(
             "tune needs optuna; install it with `pip install 'cachekit-dit[tune]'` and run this again"
         ) from None
+    return optuna
+
+
+def journal_lock(path: Path) -> Any:
+    """A lock on a study's journal that the system frees when its owner dies; optuna's own stays and is waited for."""
+    import filelock
+
+    return filelock.FileLock(path.with_name(f".{path.name}.lock"))
+
+
+def open_study(folder: Path, conditions: Mapping[str, Any], seed: int) -> optuna.Study:
+    """The folder's study; refused where it was made under other conditions."""
+    optuna = need_optuna()
+    from optuna.storages.journal import JournalFileBackend
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / STUDY)))
-    study = optuna.create_study(study_name="tune", storage=storage, direction="maximize", load_if_exists=True)
-    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
-    wanted, known = json.loads(json.dumps(conditions)), study.user_attrs.get("conditions")
-    if known is None:
-        study.set_user_attr("conditions", wanted)
-        known = wanted
+    path = folder / STUDY
+    try:
+        cut_torn_line(path)
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=journal_lock(path)))
+        study = optuna.create_study(study_name="tune", storage=storage, direction="maximize", load_if_exists=True)
+        study.sampler = optuna.samplers.TPESampler(seed=(seed + len(study.trials)) % 2**32)
+        wanted, known = json.loads(json.dumps(conditions)), study.user_attrs.get("conditions")
+        if known is None:
+            study.set_user_attr("conditions", wanted)
+            known = wanted
+        if not isinstance(known, dict):
+            raise ValueError(f"its conditions are {shortened(repr(known))}")
+    except OSError as error:
+        raise unwritten(path, "the search", error) from error
+    except Exception as error:  # optuna raises what its journal's lines make it raise
+        raise CachekitError(
+            f"the search in {str(path)!r} is damaged ({type(error).__name__}: {shortened(str(error), 100)}); "
+            "remove that file, or choose another --folder"
+        ) from error
     for name, value in wanted.items():
         if known.get(name) != value:
             raise CachekitError(
@@ -146,6 +184,24 @@ def open_study(folder: Path, conditions: Mapping[str, Any], seed: int) -> optuna
                 "choose another --folder"
             )
     return study
+
+
+def figures_of(text: object) -> Figures | None:
+    """What a plan reached before, as the study has it; None where it did not run, or its record is damaged."""
+    try:
+        return structure(parse_json(text), Figures) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def tried_of(attributes: Mapping[str, object]) -> Tried:
+    """A trial as the study has it; CachekitError where that is damaged."""
+    names = ("strategy", "predictor", "figures")
+    try:
+        record = structure({name: attributes.get(name) for name in names}, Record)
+    except ValueError as error:
+        raise CachekitError(f"a trial in {STUDY} is damaged ({error}); choose another --folder") from error
+    return Tried(Choice(*parse_spec(record.strategy)), Choice(*parse_spec(record.predictor)), record.figures)
 
 
 def describe(strategy: Choice, predictor: Choice, figures: Figures | None, failure: str | None) -> str:

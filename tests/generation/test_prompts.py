@@ -40,7 +40,7 @@ def test_prompts_given_one_by_one_come_before_the_file_s(tmp_path):
         (b"[]", "holds no prompts"),
         (b"caf\xe9", r"is not UTF-8 \(byte 3\)"),
         (b'["a",', "malformed"),
-        (b'[{"prompt": "a"}]', "entry 0 has no text under 'prompt_en'"),
+        (b'[{"text": "a"}]', "entry 0 has no text under 'prompt_en'"),
         (b"[1]", "entry 0 has no text"),
     ],
 )

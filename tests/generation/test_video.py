@@ -4,7 +4,8 @@ import av
 import pytest
 import torch
 
-from cachekit.generation.video import remove_partial, video_name, write_video
+from cachekit.files.writing import clean_leftovers
+from cachekit.generation.video import video_name, write_video
 
 
 def frames(height=16, width=24, count=5):
@@ -76,5 +77,5 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 def test_what_a_killed_run_left_is_cleared_away(tmp_path):
     (tmp_path / ".v.mp4.partial").write_bytes(b"half")
     (tmp_path / "v.mp4").write_bytes(b"whole")
-    remove_partial(tmp_path)
+    clean_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["v.mp4"]

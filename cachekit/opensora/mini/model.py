@@ -9,7 +9,7 @@ import attrs
 
 from cachekit.interface.model import Model
 from cachekit.opensora.adapter import opensora_architecture
-from cachekit.opensora.mini.config import read_config
+from cachekit.opensora.mini.config import transformer_sizes
 
 if TYPE_CHECKING:
     from cachekit.opensora.mini.pipeline import MiniPipeline
@@ -46,8 +46,7 @@ class OpenSoraMini(Model):
     )
 
     def architecture(self) -> dict[str, object]:
-        transformer = read_config(self.weights_path())["transformer"]
-        return opensora_architecture(hidden_size=transformer["hidden_size"], depth=transformer["depth"])
+        return opensora_architecture(**attrs.asdict(transformer_sizes(self.weights_path())))
 
     def weights_path(self) -> Path:
         """The weights file: the shipped one unless another was given."""

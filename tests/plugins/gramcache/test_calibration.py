@@ -7,7 +7,7 @@ from cachekit_gramcache.calibrator import GramCalibrator
 from cachekit_gramcache.sketch import WIDTH, CountSketch
 
 import cachekit
-from cachekit.calibration.calibrate import ComputeAlways, Observer, calibrator_for
+from cachekit.calibration.calibrate import Watching, calibrator_for
 from cachekit.interface.conditions import Conditions
 from cachekit.interface.residuals import held_bytes
 from cachekit.interface.step import Step
@@ -190,8 +190,7 @@ def test_it_holds_one_sketch_a_step():
 
 def test_it_measures_an_attached_model(transformer, run):
     calibrator = calibrator_for("gramcache", conditions())
-    observer = Observer(calibrator)
-    with cachekit.attach(transformer, ComputeAlways(), steps=4, predictor=observer):
+    with cachekit.attach(transformer, Watching(calibrator), steps=4):
         run(4)
     measured = calibrator.values()
     with cachekit.attach(transformer, "gramcache", steps=4, computed=2, **measured) as session:
