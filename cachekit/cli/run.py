@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from cachekit.cli.clustering import Clustered, clustered, ray_options, show_dealt
 from cachekit.cli.config import config_option
@@ -51,6 +52,13 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder of the videos."
 )
+@click.option(
+    "--names",
+    type=click.Choice(["cachekit", "vbench"]),
+    default="cachekit",
+    show_default=True,
+    help="vbench: PROMPT-INDEX.mp4, 5 a prompt, for VBench's own evaluator.",
+)
 @click.option("--format", "video_format", type=click.Choice(["mp4", "mkv"]), default="mp4", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Make the folder's videos anew.")
 @share_option
@@ -77,6 +85,7 @@ def run(
     seed: int,
     videos_per_prompt: int,
     out: Path,
+    names: str,
     video_format: str,
     device: str,
     dtype: str | None,
@@ -97,6 +106,7 @@ def run(
     from cachekit.cli.sharing import chosen_share, manifest_name
     from cachekit.generation.generate import look_at_folder, make_requests, prepare_folder
     from cachekit.generation.prompts import collect_prompts
+    from cachekit.generation.vbench_folder import FORMAT, VIDEOS_PER_PROMPT, manifest_at_hand, vbench_requests
     from cachekit.registry.parameters import as_record, parse_settings
     from cachekit.registry.plugins import get_plugins
     from cachekit.scaling.videos import Way
@@ -114,7 +124,16 @@ def run(
         step_count = steps or model.steps
         cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
         texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
-        requests = make_requests(texts, seed, videos_per_prompt)
+        if names == "vbench":
+            if video_format != FORMAT:
+                raise CachekitError(f"VBench reads {FORMAT}, not {video_format}; leave out --format")
+            if share:
+                raise CachekitError(
+                    "a folder that VBench reads holds no shares' manifests; leave out --names or --shard"
+                )
+            requests = vbench_requests(texts, seed, _given("videos_per_prompt", videos_per_prompt) or VIDEOS_PER_PROMPT)
+        else:
+            requests = make_requests(texts, seed, videos_per_prompt)
         requests = share.deal(requests) if share else requests
         setting = attrs.evolve(
             uncached_setting(
@@ -131,6 +150,8 @@ def run(
         )
         look_at_folder(out, setting, overwrite=overwrite)
         peak = None
+        if names == "vbench":
+            context.with_resource(manifest_at_hand(out))
         if cluster:
             with prepare_folder(out, setting, overwrite=overwrite) as manifest:
                 outcomes = dealt(cluster, model, requests, Way(setting, cache), manifest, verify=verify)
@@ -194,6 +215,12 @@ def dealt(
             line = "" if outcome.reused and many else outcome_line(outcome)
             show_dealt(shown, done, failed, outcome.request.prompt, line)
     return [outcomes[request] for request in requests]
+
+
+def _given(name: str, value: int) -> int | None:
+    """An option's value; None where it is the option's own default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return None if source is ParameterSource.DEFAULT else value
 
 
 def outcome_line(outcome: Outcome) -> str:

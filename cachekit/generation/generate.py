@@ -48,10 +48,12 @@ class Request:
     seed: int
     occurrence: int = 0
     """0, or more for a prompt and seed that stand in the list again."""
+    title: str | None = None
+    """The video's name, where it is not made of prompt and seed."""
 
     @property
     def name(self) -> str:
-        return video_name(self.prompt, self.seed, self.occurrence)
+        return self.title or video_name(self.prompt, self.seed, self.occurrence)
 
 
 @attrs.frozen(eq=False)
