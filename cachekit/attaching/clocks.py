@@ -56,7 +56,7 @@ class Clock(ABC):
 
     def returned(self) -> None:
         """The call placed last has returned."""
-        return None
+        return
 
     @abstractmethod
     def forget(self) -> None:

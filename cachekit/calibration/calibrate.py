@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from cachekit.attaching.attach import resolve_adapter
 from cachekit.attaching.session import Session
+from cachekit.calibration.replaying import PipelineReplay, recorded
 from cachekit.errors import CachekitError
 from cachekit.interface.calibrator import Calibrator
 from cachekit.interface.conditions import Conditions
@@ -22,8 +26,10 @@ from cachekit.registry.plugins import get_plugins
 
 if TYPE_CHECKING:
     from cachekit.generation.generate import Request
-    from cachekit.interface.model import Model, Pipeline
+    from cachekit.interface.model import Pipeline
     from cachekit.interface.residuals import Residual
+
+Told = Callable[[int], None]
 
 
 class Listener(Protocol):
@@ -37,6 +43,7 @@ class Watching(Strategy):
     """Computes every step and hands its residual to a calibrator, one and the same in all branches and runs."""
 
     listener: Listener
+    scope: str = "body"  # type: ignore[misc]
 
     def should_compute(self, step: Step) -> bool:
         return True
@@ -88,31 +95,56 @@ def watch(
     on_step: Callable[[int, int], None] | None = None,
 ) -> None:
     """Run the requests uncached, without decoding, while the calibrator watches; `on_step(run, steps done)`."""
-    own = pipeline.attach(Watching(calibrator), KeepNothing())
-    with own if own is not None else watching_session(pipeline, calibrator, conditions) as session:
-        for number, request in enumerate(requests):
-            if own is None:
-                session.reset()
+    adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
+    replays = type(calibrator).replay is not Calibrator.replay
+    for number, request in enumerate(requests):
 
-            def told(done: int, number: int = number) -> None:
-                if on_step is not None:
-                    on_step(number, done)
+        def told(done: int, number: int = number) -> None:
+            if on_step is not None:
+                on_step(number, done)
 
-            pipeline.denoise(
-                pipeline.encode_text(request.prompt),
-                seed=request.seed,
-                steps=conditions.steps,
-                guidance_scale=conditions.guidance_scale,
-                on_step=told,
-            )
+        denoise = partial(
+            pipeline.denoise,
+            pipeline.encode_text(request.prompt),
+            seed=request.seed,
+            steps=conditions.steps,
+            guidance_scale=conditions.guidance_scale,
+        )
+        with (
+            watching_session(pipeline, calibrator, conditions),
+            recorded(pipeline.transformer, wanted=replays) as calls,
+        ):
+            latents = denoise(on_step=told)
+        if replays:
+            calibrator.replay(PipelineReplay(pipeline, adapter, conditions, denoise, latents, calls))
 
 
-def watching_session(pipeline: Pipeline, calibrator: Calibrator, conditions: Conditions) -> Session:
-    """A session on the pipeline's transformer that hands everything to the calibrator."""
+def evidence_of(pipeline: Pipeline, strategy: str, request: Request, conditions: Conditions, told: Told) -> Any:
+    """What the strategy's calibrator sees of one run, as JSON; `told` hears of each step done."""
+    calibrator = calibrator_for(strategy, conditions)
+    watch(pipeline, calibrator, [request], conditions, on_step=lambda _, done: told(done))
+    with asking(calibrator, "evidence"):
+        return json.loads(json.dumps(calibrator.evidence()))
+
+
+def calibrator_of(strategy: str, conditions: Conditions, evidence: Iterable[Mapping[str, Any]]) -> Calibrator:
+    """The calibrator that has seen all of these runs, in their order: so its last digits depend on nothing else."""
+    calibrator = calibrator_for(strategy, conditions)
+    for seen in evidence:
+        calibrator.absorb(seen)
+    return calibrator
+
+
+def watching_session(pipeline: Pipeline, calibrator: Calibrator, conditions: Conditions) -> AbstractContextManager[Any]:
+    """The calibrator at work on the pipeline: as it attaches by itself, or a session on its transformer."""
+    watching = Watching(calibrator, calibrator.scope)
+    own = pipeline.attach(watching, KeepNothing())
+    if own is not None:
+        return own
     return Session(
         pipeline.transformer,
         resolve_adapter(pipeline.transformer, None, get_plugins()),
-        Watching(calibrator),
+        watching,
         KeepNothing(),
         conditions.steps,
         conditions.calls_per_step,
@@ -121,20 +153,23 @@ def watching_session(pipeline: Pipeline, calibrator: Calibrator, conditions: Con
 
 
 def profile_of(
-    calibrator: Calibrator, name: str, model: Model, model_name: str, conditions: Conditions, made: Mapping[str, Any]
+    calibrator: Calibrator,
+    name: str,
+    model: ProfiledModel,
+    sampler: str,
+    conditions: Conditions,
+    made: Mapping[str, Any],
 ) -> Profile:
     """The profile of what the calibrator has seen; `made` says by which command, on which prompts."""
     with asking(calibrator, "values"):
         values, figures, evidence = calibrator.values(), calibrator.figures(), calibrator.evidence()
     return Profile(
         strategy=name,
-        model=ProfiledModel(
-            model.transformer_class, model.architecture(), name=model_name, requires=requirements(model.traits())
-        ),
+        model=model,
         values=values,
         steps=conditions.steps,
         guidance_scale=conditions.guidance_scale,
-        sampler=model.sampler,
+        sampler=sampler,
         conditions=conditions,
         made={**made, **figures},
         evidence=evidence,

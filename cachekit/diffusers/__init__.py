@@ -1,1 +1,1 @@
-"""Any diffusers pipeline: one adapter for its transformers, a clock that follows the pipeline, `enable` and `disable`."""
+"""Any diffusers pipeline: one adapter for transformers, a clock that follows the pipeline, `enable`, `disable`."""

@@ -67,7 +67,9 @@ FAMILIES: Mapping[str, Family] = {
     "MotifVideoTransformer3DModel": Family(
         "its last blocks decode: they read the others' image beside their own", tail="none"
     ),
-    "HunyuanDiT2DModel": Family("long skip connections: a late block reads the output of an early one", tail="mirrored"),
+    "HunyuanDiT2DModel": Family(
+        "long skip connections: a late block reads the output of an early one", tail="mirrored"
+    ),
     "BriaTransformer2DModel": Family("a ControlNet's residual is written into the joined stream", copies=True),
     "ChromaTransformer2DModel": Family("a ControlNet's residual is written into the joined stream", copies=True),
     "CogVideoXTransformer3DModel": Family(

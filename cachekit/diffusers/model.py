@@ -36,7 +36,9 @@ class DiffusersModel(Model):
     )
 
     path: str = attrs.field(metadata={"help": "folder that save_pretrained wrote, or a name on the hub"})
-    pipeline: str | None = attrs.field(default=None, metadata={"help": "the pipeline's class, in place of the folder's"})
+    pipeline: str | None = attrs.field(
+        default=None, metadata={"help": "the pipeline's class, in place of the folder's"}
+    )
     arguments: str = attrs.field(
         default="", metadata={"help": "what its call is given, height=480;num_frames=81 (see --pipeline-arg)"}
     )
@@ -65,7 +67,9 @@ class DiffusersModel(Model):
         local = Path(self.path)
         if local.is_dir():
             if not (local / "model_index.json").is_file():
-                raise CachekitError(f"the folder {self.path!r} holds no model_index.json, so it is no diffusers pipeline")
+                raise CachekitError(
+                    f"the folder {self.path!r} holds no model_index.json, so it is no diffusers pipeline"
+                )
             return local
         diffusers = imported()
         try:
@@ -93,7 +97,9 @@ class DiffusersModel(Model):
         name = self.pipeline or self.index.get("_class_name")
         found = getattr(imported(), str(name), None)
         if not isinstance(found, type):
-            raise CachekitError(f"diffusers has no pipeline {name!r}; name one with --model diffusers:...:pipeline=Class")
+            raise CachekitError(
+                f"diffusers has no pipeline {name!r}; name one with --model diffusers:...:pipeline=Class"
+            )
         return found
 
     @cached_property

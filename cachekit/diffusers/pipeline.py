@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cachekit.interface.strategy import Strategy
 
 
-class Enough(Exception):
+class EnoughSeenError(Exception):
     """All that a look at a run's first step was for is known."""
 
 
@@ -137,7 +137,7 @@ class DiffusersPipeline(Pipeline):
         return as_frames(made[0])
 
     def _look(self, steps: int, guidance_scale: float) -> Conditions:
-        """Begin a run and stop it at its second step: by then the schedule, the calls of a step and its batch are known."""
+        """Begin a run and stop it after its first step: by then schedule, calls of a step and batch are known."""
         calls: list[int] = []
 
         def counted(transformer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ class DiffusersPipeline(Pipeline):
             calls.append(len(tensors[0]) if tensors else 1)
 
         def stop(pipe: Any, index: int, timestep: object, given: dict[str, Any]) -> dict[str, Any]:
-            raise Enough
+            raise EnoughSeenError
 
         handles = [t.register_forward_pre_hook(counted, with_kwargs=True) for t in transformers_of(self.pipe)]
         told = {"callback_on_step_end": stop} if self._takes("callback_on_step_end") else {}
@@ -154,7 +154,7 @@ class DiffusersPipeline(Pipeline):
 
             with torch.no_grad():
                 self._call("a look at the first step", 0, steps, guidance_scale, **told)
-        except Enough:
+        except EnoughSeenError:
             pass
         finally:
             for handle in handles:

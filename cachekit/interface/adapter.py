@@ -42,7 +42,7 @@ class Adapter(ABC):
 
     @classmethod
     def refusal(cls, transformer: nn.Module) -> str | None:
-        """Why a transformer of the framework that this adapter serves does not fit, in a sentence; None for any other."""
+        """Why a transformer of the framework that this adapter serves does not fit, in a sentence; else None."""
         return None
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Adapter(ABC):
 
     def check_span(self, span: Span) -> None:
         """CachekitError where blocks before or after this span can't go on without those in it."""
-        return None
+        return
 
     def call_kind(
         self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -31,7 +31,7 @@ def unet_pipeline() -> Any:
             "norm_num_groups": 2,
         },
     )
-    parts = {name: None for name in ("text_encoder", "tokenizer", "safety_checker", "feature_extractor")}
+    parts = dict.fromkeys(("text_encoder", "tokenizer", "safety_checker", "feature_extractor"))
     pipe = diffusers.StableDiffusionPipeline(
         **parts, vae=image_vae(), unet=unet, scheduler=diffusers.DDIMScheduler(), requires_safety_checker=False
     )
@@ -86,7 +86,9 @@ def test_what_is_no_pipeline():
     assert "takes a diffusers pipeline" in refused(lambda: cachekit.enable(MODELS["wan"].make(), "uniform"))
 
 
-@pytest.mark.parametrize(("kind", "reason"), [(Tangled, "which of its arguments a Block returns"), (Listless, "no list")])
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(Tangled, "which of its arguments a Block returns"), (Listless, "no list")]
+)
 def test_a_class_whose_structure_can_not_be_told_is_refused_by_name(kind, reason):
     said = refused(lambda: cachekit.attach(kind(), "uniform", steps=4))
     assert f"the structure of {kind.__name__} is unknown" in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from zoo.checks import Recording, Watching
@@ -21,7 +23,7 @@ def test_the_ratios_are_those_of_the_residuals_of_each_branch():
     ratios = measured.profile().values["ratios"]
     for branch in (0, 1):
         norms = [record.true[step, branch].norm(dim=-1) for step in range(6)]
-        expected = [float((now / before).mean()) for before, now in zip(norms, norms[1:], strict=False)]
+        expected = [float((now / before).mean()) for before, now in pairwise(norms)]
         assert ratios[branch] == pytest.approx(expected, abs=1e-5)
 
 

@@ -62,7 +62,7 @@ def test_image_to_image_runs_are_as_long_as_their_strength(name, strength):
         assert enabled.trace.pattern == "X" + "." * (round(10 * strength) - 1)
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -72,11 +72,11 @@ def test_an_exception_in_the_middle_leaves_the_next_run_clean(at):
 
     def stop(pipe: Any, index: int, timestep: object, given: dict[str, Any]) -> dict[str, Any]:
         if index == at:
-            raise Stop
+            raise StopError
         return {}
 
     with cachekit.enable(pipe, "uniform", computed=3) as enabled:
-        with pytest.raises(Stop):
+        with pytest.raises(StopError):
             WAN.run(pipe, callback_on_step_end=stop)
         assert torch.equal(WAN.run(pipe), fresh(WAN))
         assert [trace.pattern for trace in enabled.traces][-1] == enabled.trace.pattern == "X.X..X"
@@ -284,5 +284,3 @@ def test_enabling_touches_only_the_instance():
     with cachekit.enable(pipe, SkipAllButFirst()):
         assert torch.equal(WAN.run(other), bare)
         assert "maybe_free_model_hooks" not in vars(other)
-
-

@@ -75,5 +75,5 @@ def test_wan_s_time_embedding_is_the_one_before_it_is_projected():
 
 
 def test_a_strategy_whose_probe_is_missing_is_refused():
-    with pytest.raises(cachekit.CachekitError, match="probe 'modulated_input'.*choose another strategy"):
+    with pytest.raises(cachekit.CachekitError, match=r"probe 'modulated_input'.*choose another strategy"):
         cachekit.attach(MODELS["krea2"].make(), "teacache", steps=10, coefficients=[1.0])

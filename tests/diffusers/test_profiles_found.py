@@ -70,7 +70,9 @@ def test_cogvideox_has_its_coefficients_and_watches_the_time_embedding():
 
 
 def test_wan_2_2_has_the_sizes_of_2_1_and_its_own_profile():
-    model = transformer("Wan-AI/Wan2.2-T2V-A14B-Diffusers", *PUBLISHED["Wan-AI/Wan2.1-T2V-14B-Diffusers"][:1], **WAN_14B)
+    model = transformer(
+        "Wan-AI/Wan2.2-T2V-A14B-Diffusers", *PUBLISHED["Wan-AI/Wan2.1-T2V-14B-Diffusers"][:1], **WAN_14B
+    )
     first, _ = resolve(transformer("Wan-AI/Wan2.1-T2V-14B-Diffusers"), "magcache", boundary_ratio=None)
     second, told = resolve(model, "magcache", boundary_ratio=0.875)
     assert second.ratios != first.ratios
@@ -79,7 +81,7 @@ def test_wan_2_2_has_the_sizes_of_2_1_and_its_own_profile():
 
 def test_what_belongs_to_wan_2_1_alone_is_not_taken_for_wan_2_2():
     model = transformer("Wan-AI/Wan2.2-T2V-A14B-Diffusers", diffusers.WanTransformer3DModel, **WAN_14B)
-    with pytest.raises(cachekit.CachekitError, match="needs coefficients.*cachekit calibrate teacache"):
+    with pytest.raises(cachekit.CachekitError, match=r"needs coefficients.*cachekit calibrate teacache"):
         resolve(model, "teacache", boundary_ratio=0.875)
 
 
@@ -122,5 +124,5 @@ def test_a_profile_of_another_family_is_refused(tmp_path: Path):
         PIPELINES["ltx"].run(ltx)
     measured.profile().save(tmp_path / "ltx.json")
     assert json.loads((tmp_path / "ltx.json").read_text())["steps"] == 6
-    with pytest.raises(cachekit.CachekitError, match="made for .*not for"):
+    with pytest.raises(cachekit.CachekitError, match=r"made for .*not for"):
         cachekit.enable(wan, "magcache", profile=tmp_path / "ltx.json")

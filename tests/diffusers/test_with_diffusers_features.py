@@ -199,13 +199,13 @@ def test_diffusers_own_cache_is_refused_whichever_comes_first():
     pipe = WAN.make()
     config = diffusers.FirstBlockCacheConfig(threshold=0.1)
     pipe.transformer.enable_cache(config)
-    with pytest.raises(cachekit.CachekitError, match="FirstBlockCacheConfig.*disable_cache"):
+    with pytest.raises(cachekit.CachekitError, match=r"FirstBlockCacheConfig.*disable_cache"):
         cachekit.enable(pipe, **SETTING)
     pipe.transformer.disable_cache()
     with cachekit.enable(pipe, **SETTING) as enabled:
         made = WAN.run(pipe)
         pipe.transformer.enable_cache(config)
-        with pytest.raises(cachekit.CachekitError, match="FirstBlockCacheConfig.*disable_cache"):
+        with pytest.raises(cachekit.CachekitError, match=r"FirstBlockCacheConfig.*disable_cache"):
             WAN.run(pipe)
         pipe.transformer.disable_cache()
         assert torch.equal(WAN.run(pipe), made)

@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 import torch
 from torch import nn
-from zoo.parts import SmallModel, sample_of
-from zoo.pipes import SmallPipeline
 
 import cachekit
 from cachekit.diffusers.structure import body_of
+from zoo.parts import SmallModel, sample_of
+from zoo.pipes import SmallPipeline
 
 LEVELS = (1.0, 0.8, 0.6, 0.4, 0.2)
 """Noise levels of the steps that a model is taken through."""

@@ -86,7 +86,7 @@ class SmallModel:
             first = given[self.noisy][0] if isinstance(given[self.noisy], list) else given[self.noisy]
             batch = 1 if isinstance(given[self.noisy], list) else len(first)
             timestep = torch.full(self.timestep_shape or (batch,), level * self.scale)
-            given.update({name: timestep for name in (self.timestep, *self.also)})
+            given.update(dict.fromkeys((self.timestep, *self.also), timestep))
         return given
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import torch
+
 from zoo.parts import seeded
 
 Arguments = dict[str, Any]

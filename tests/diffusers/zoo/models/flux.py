@@ -6,6 +6,7 @@ from typing import Any
 
 import diffusers
 import torch
+
 from zoo.parts import SmallModel, noise
 
 COMMON = {
@@ -50,12 +51,14 @@ def flux_controlled() -> SmallModel:
     return SmallModel(
         diffusers.FluxTransformer2DModel,
         COMMON | {"pooled_projection_dim": 32},
-        lambda size: image_and_text(size)
-        | {
-            "pooled_projections": noise(1, 32),
-            "controlnet_block_samples": [noise(1, 16 * size, 32) for _ in range(2)],
-            "controlnet_single_block_samples": [noise(1, 16 * size, 32) for _ in range(2)],
-        },
+        lambda size: (
+            image_and_text(size)
+            | {
+                "pooled_projections": noise(1, 32),
+                "controlnet_block_samples": [noise(1, 16 * size, 32) for _ in range(2)],
+                "controlnet_single_block_samples": [noise(1, 16 * size, 32) for _ in range(2)],
+            }
+        ),
         scale=1.0,
     )
 
@@ -65,8 +68,10 @@ def flux2() -> SmallModel:
     return SmallModel(
         diffusers.Flux2Transformer2DModel,
         config,
-        lambda size: image_and_text(size)
-        | {"img_ids": grid(16 * size, 4), "txt_ids": torch.zeros(12, 4), "guidance": torch.ones(1)},
+        lambda size: (
+            image_and_text(size)
+            | {"img_ids": grid(16 * size, 4), "txt_ids": torch.zeros(12, 4), "guidance": torch.ones(1)}
+        ),
         scale=1.0,
     )
 
@@ -86,13 +91,15 @@ def flux3() -> SmallModel:
     return SmallModel(
         diffusers.Flux3Transformer2DModel,
         config,
-        lambda size: image_and_text(size)
-        | {
-            "img_ids": grid(16 * size, 4),
-            "txt_ids": torch.zeros(12, 4),
-            "image_cond_hidden_states": noise(1, 8, 4),
-            "image_cond_ids": grid(8, 4),
-        },
+        lambda size: (
+            image_and_text(size)
+            | {
+                "img_ids": grid(16 * size, 4),
+                "txt_ids": torch.zeros(12, 4),
+                "image_cond_hidden_states": noise(1, 8, 4),
+                "image_cond_ids": grid(8, 4),
+            }
+        ),
         scale=1.0,
     )
 
@@ -119,8 +126,10 @@ def bria_fibo() -> SmallModel:
     return SmallModel(
         diffusers.BriaFiboTransformer2DModel,
         config,
-        lambda size: image_and_text(size, 48)
-        | {"encoder_hidden_states": noise(1, 12, 64), "text_encoder_layers": [noise(1, 12, 32) for _ in range(4)]},
+        lambda size: (
+            image_and_text(size, 48)
+            | {"encoder_hidden_states": noise(1, 12, 64), "text_encoder_layers": [noise(1, 12, 32) for _ in range(4)]}
+        ),
         scale=1.0,
     )
 
@@ -135,9 +144,7 @@ def longcat_image() -> SmallModel:
 
 
 def ovis_image() -> SmallModel:
-    return SmallModel(
-        diffusers.OvisImageTransformer2DModel, COMMON | {"out_channels": 4}, image_and_text, scale=1.0
-    )
+    return SmallModel(diffusers.OvisImageTransformer2DModel, COMMON | {"out_channels": 4}, image_and_text, scale=1.0)
 
 
 def hidream() -> SmallModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import diffusers
 import torch
+
 from zoo.parts import SmallModel, noise, ones
 
 VIDEO = {
@@ -51,17 +52,19 @@ def framepack() -> SmallModel:
     return SmallModel(
         diffusers.HunyuanVideoFramepackTransformer3DModel,
         config,
-        lambda size: base(size)
-        | {
-            "image_embeds": noise(1, 12, 16),
-            "indices_latents": torch.ones(3),
-            "latents_clean": noise(1, 4, 2, 4, 4 * size),
-            "indices_latents_clean": torch.ones(2),
-            "latents_history_2x": noise(1, 4, 2, 4, 4 * size),
-            "indices_latents_history_2x": torch.ones(2),
-            "latents_history_4x": noise(1, 4, 8, 4, 4 * size),
-            "indices_latents_history_4x": torch.ones(8),
-        },
+        lambda size: (
+            base(size)
+            | {
+                "image_embeds": noise(1, 12, 16),
+                "indices_latents": torch.ones(3),
+                "latents_clean": noise(1, 4, 2, 4, 4 * size),
+                "indices_latents_clean": torch.ones(2),
+                "latents_history_2x": noise(1, 4, 2, 4, 4 * size),
+                "indices_latents_history_2x": torch.ones(2),
+                "latents_history_4x": noise(1, 4, 8, 4, 4 * size),
+                "indices_latents_history_4x": torch.ones(8),
+            }
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import diffusers
 import torch
 from diffusers.models.embeddings import get_2d_rotary_pos_embed_lumina
+
 from zoo.parts import SmallModel, noise, ones
 
 

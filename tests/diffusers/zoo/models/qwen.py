@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import diffusers
 import torch
+
 from zoo.parts import SmallModel, noise, ones
 
 COMMON = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import diffusers
+
 from zoo.parts import SmallModel, noise
 
 

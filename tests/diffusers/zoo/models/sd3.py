@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import diffusers
 import torch
+
 from zoo.parts import SmallModel, noise
 
 SD3 = {
@@ -43,8 +44,9 @@ def sd3_controlled() -> SmallModel:
     return SmallModel(
         diffusers.SD3Transformer2DModel,
         SD3,
-        lambda size: image_and_text(size)
-        | {"block_controlnet_hidden_states": [noise(2, 64 * size, 32) for _ in range(2)]},
+        lambda size: (
+            image_and_text(size) | {"block_controlnet_hidden_states": [noise(2, 64 * size, 32) for _ in range(2)]}
+        ),
     )
 
 

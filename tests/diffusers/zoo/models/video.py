@@ -5,6 +5,7 @@ from __future__ import annotations
 import diffusers
 import torch
 from diffusers.models.embeddings import get_3d_rotary_pos_embed_allegro
+
 from zoo.parts import SmallModel, noise, ones
 
 BASIC = {
@@ -304,4 +305,16 @@ def motif_video_decoder() -> SmallModel:
     return SmallModel(entry.kind, entry.config | {"num_single_layers": 4, "num_decoder_layers": 2}, entry.inputs)
 
 
-MODELS = (allegro, latte, mochi, cosmos, cosmos3, easy_animate, kandinsky5, kandinsky6, kandinsky6_sr, motif_video, motif_video_decoder)
+MODELS = (
+    allegro,
+    latte,
+    mochi,
+    cosmos,
+    cosmos3,
+    easy_animate,
+    kandinsky5,
+    kandinsky6,
+    kandinsky6_sr,
+    motif_video,
+    motif_video_decoder,
+)

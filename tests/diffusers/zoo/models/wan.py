@@ -5,6 +5,7 @@ from __future__ import annotations
 import diffusers
 import torch
 from diffusers.models.transformers.transformer_wan_animate_2 import WanAnimate2KVCache
+
 from zoo.parts import SmallModel, noise
 
 COMMON = {
@@ -164,16 +165,18 @@ def helios() -> SmallModel:
     return SmallModel(
         diffusers.HeliosTransformer3DModel,
         config,
-        lambda size: latents_and_text(size)
-        | {
-            "indices_hidden_states": torch.ones(1, 2),
-            "indices_latents_history_short": torch.ones(1, 1),
-            "indices_latents_history_mid": torch.ones(1, 1),
-            "indices_latents_history_long": torch.ones(1, 4),
-            "latents_history_short": noise(1, 4, 1, 8, 8 * size),
-            "latents_history_mid": noise(1, 4, 1, 8, 8 * size),
-            "latents_history_long": noise(1, 4, 4, 8, 8 * size),
-        },
+        lambda size: (
+            latents_and_text(size)
+            | {
+                "indices_hidden_states": torch.ones(1, 2),
+                "indices_latents_history_short": torch.ones(1, 1),
+                "indices_latents_history_mid": torch.ones(1, 1),
+                "indices_latents_history_long": torch.ones(1, 4),
+                "latents_history_short": noise(1, 4, 1, 8, 8 * size),
+                "latents_history_mid": noise(1, 4, 1, 8, 8 * size),
+                "latents_history_long": noise(1, 4, 4, 8, 8 * size),
+            }
+        ),
     )
 
 

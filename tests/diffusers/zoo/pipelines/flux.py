@@ -6,6 +6,7 @@ from typing import Any
 
 import diffusers
 import torch
+
 from zoo.models import MODELS
 from zoo.models.flux import COMMON
 from zoo.parts import build, noise
@@ -43,9 +44,7 @@ def flux_call(size: int) -> dict[str, Any]:
 
 
 def flux() -> SmallPipeline:
-    return SmallPipeline(
-        lambda: quiet(diffusers.FluxPipeline(**parts())), flux_call, unguided={"true_cfg_scale": 1.0}
-    )
+    return SmallPipeline(lambda: quiet(diffusers.FluxPipeline(**parts())), flux_call, unguided={"true_cfg_scale": 1.0})
 
 
 def flux_image_to_image() -> SmallPipeline:
@@ -61,8 +60,10 @@ def flux_kontext() -> SmallPipeline:
     """No `cache_context`, and the reference image's tokens follow the image's."""
     return SmallPipeline(
         lambda: quiet(diffusers.FluxKontextPipeline(**parts())),
-        lambda size: flux_call(size)
-        | {"image": noise(1, 3, 16, 16 * size).clip(0, 1), "_auto_resize": False, "max_area": 256 * size},
+        lambda size: (
+            flux_call(size)
+            | {"image": noise(1, 3, 16, 16 * size).clip(0, 1), "_auto_resize": False, "max_area": 256 * size}
+        ),
         unguided={"true_cfg_scale": 1.0},
     )
 
@@ -74,8 +75,10 @@ def flux_controlnet() -> SmallPipeline:
 
     return SmallPipeline(
         make,
-        lambda size: flux_call(size)
-        | {"control_image": noise(1, 3, 16, 16 * size).clip(0, 1), "controlnet_conditioning_scale": 0.5},
+        lambda size: (
+            flux_call(size)
+            | {"control_image": noise(1, 3, 16, 16 * size).clip(0, 1), "controlnet_conditioning_scale": 0.5}
+        ),
         unguided={"true_cfg_scale": 1.0},
     )
 
@@ -160,9 +163,7 @@ def picture() -> Any:
 def chroma() -> SmallPipeline:
     return SmallPipeline(
         lambda: quiet(
-            diffusers.ChromaPipeline(
-                **NO_TEXT, vae=image_vae(1), scheduler=flow(), transformer=MODELS["chroma"].make()
-            )
+            diffusers.ChromaPipeline(**NO_TEXT, vae=image_vae(1), scheduler=flow(), transformer=MODELS["chroma"].make())
         ),
         lambda size: {
             "prompt_embeds": noise(1, 12, 32),
@@ -179,9 +180,7 @@ def chroma() -> SmallPipeline:
 def bria() -> SmallPipeline:
     return SmallPipeline(
         lambda: quiet(
-            diffusers.BriaPipeline(
-                **NO_TEXT, vae=image_vae(1, 4), scheduler=flow(), transformer=MODELS["bria"].make()
-            )
+            diffusers.BriaPipeline(**NO_TEXT, vae=image_vae(1, 4), scheduler=flow(), transformer=MODELS["bria"].make())
         ),
         lambda size: {
             "prompt_embeds": noise(1, 12, 32),

@@ -6,6 +6,7 @@ from typing import Any
 
 import diffusers
 import torch
+
 from zoo.models import MODELS
 from zoo.models.qwen import COMMON as QWEN
 from zoo.models.sd3 import SD3
@@ -65,12 +66,14 @@ def sd3_skip_layer() -> SmallPipeline:
     """Skip-layer guidance: in the middle of the run a call that leaves a block out."""
     return SmallPipeline(
         lambda: quiet(diffusers.StableDiffusion3Pipeline(**sd3_parts())),
-        lambda size: sd3_call(size)
-        | {
-            "skip_guidance_layers": [1],
-            "skip_layer_guidance_start": 0.0,
-            "skip_layer_guidance_stop": 1.0,
-        },
+        lambda size: (
+            sd3_call(size)
+            | {
+                "skip_guidance_layers": [1],
+                "skip_layer_guidance_start": 0.0,
+                "skip_layer_guidance_stop": 1.0,
+            }
+        ),
         unguided=None,
         calls=None,
     )
@@ -92,16 +95,16 @@ def sd3_controlnet() -> SmallPipeline:
 
     return SmallPipeline(
         make,
-        lambda size: sd3_call(size)
-        | {"control_image": noise(1, 3, 16, 16 * size).clip(0, 1), "controlnet_conditioning_scale": 0.5},
+        lambda size: (
+            sd3_call(size)
+            | {"control_image": noise(1, 3, 16, 16 * size).clip(0, 1), "controlnet_conditioning_scale": 0.5}
+        ),
         calls=(1, 1),
     )
 
 
 def qwen_of(kind: Any, **more: object) -> Any:
-    return quiet(
-        kind(**NO_TEXT, vae=qwen_vae(), scheduler=flow(), transformer=MODELS["qwen_image"].make(), **more)
-    )
+    return quiet(kind(**NO_TEXT, vae=qwen_vae(), scheduler=flow(), transformer=MODELS["qwen_image"].make(), **more))
 
 
 def qwen_call(size: int) -> dict[str, Any]:
@@ -117,9 +120,7 @@ def qwen_call(size: int) -> dict[str, Any]:
 
 
 def qwen_image() -> SmallPipeline:
-    return SmallPipeline(
-        lambda: qwen_of(diffusers.QwenImagePipeline), qwen_call, unguided={"true_cfg_scale": 1.0}
-    )
+    return SmallPipeline(lambda: qwen_of(diffusers.QwenImagePipeline), qwen_call, unguided={"true_cfg_scale": 1.0})
 
 
 def qwen_image_controlnet() -> SmallPipeline:
@@ -129,8 +130,10 @@ def qwen_image_controlnet() -> SmallPipeline:
 
     return SmallPipeline(
         make,
-        lambda size: qwen_call(size)
-        | {"control_image": noise(1, 3, 32, 32 * size).clip(0, 1), "controlnet_conditioning_scale": 0.5},
+        lambda size: (
+            qwen_call(size)
+            | {"control_image": noise(1, 3, 32, 32 * size).clip(0, 1), "controlnet_conditioning_scale": 0.5}
+        ),
         unguided={"true_cfg_scale": 1.0},
     )
 
@@ -139,9 +142,7 @@ def z_image() -> SmallPipeline:
     """Both branches in one call; prompts as lists."""
     return SmallPipeline(
         lambda: quiet(
-            diffusers.ZImagePipeline(
-                **NO_TEXT, vae=image_vae(), scheduler=flow(), transformer=MODELS["z_image"].make()
-            )
+            diffusers.ZImagePipeline(**NO_TEXT, vae=image_vae(), scheduler=flow(), transformer=MODELS["z_image"].make())
         ),
         lambda size: {
             "prompt_embeds": [noise(16, 16)],
@@ -236,8 +237,10 @@ def sana() -> SmallPipeline:
         lambda: quiet(
             diffusers.SanaPipeline(**NO_TEXT, vae=dc_vae(), scheduler=flow(), transformer=MODELS["sana"].make())
         ),
-        lambda size: masked(size, 8, 8)
-        | {"negative_prompt": None, "use_resolution_binning": False, "height": 32, "width": 32 * size},
+        lambda size: (
+            masked(size, 8, 8)
+            | {"negative_prompt": None, "use_resolution_binning": False, "height": 32, "width": 32 * size}
+        ),
         calls=(1, 1),
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import diffusers
 import torch
 from diffusers.guiders import ClassifierFreeGuidance
+
 from zoo.models import MODELS
 from zoo.parts import build, noise, ones
 from zoo.pipes import SmallPipeline, quiet
@@ -117,9 +118,7 @@ SAMPLING = {
 
 def cogvideox() -> SmallPipeline:
     """A sampler that keeps no step index."""
-    return SmallPipeline(
-        lambda: cogvideox_of(diffusers.CogVideoXDDIMScheduler(**SAMPLING)), video_of_8, calls=(1, 1)
-    )
+    return SmallPipeline(lambda: cogvideox_of(diffusers.CogVideoXDDIMScheduler(**SAMPLING)), video_of_8, calls=(1, 1))
 
 
 def cogvideox_dpm() -> SmallPipeline:
@@ -152,9 +151,7 @@ def ltx() -> SmallPipeline:
 def ltx_condition() -> SmallPipeline:
     return SmallPipeline(
         lambda: quiet(
-            diffusers.LTXConditionPipeline(
-                **NO_TEXT, vae=ltx_vae(), scheduler=flow(), transformer=MODELS["ltx"].make()
-            )
+            diffusers.LTXConditionPipeline(**NO_TEXT, vae=ltx_vae(), scheduler=flow(), transformer=MODELS["ltx"].make())
         ),
         ltx_call,
         calls=(1, 1),

@@ -6,6 +6,7 @@ from typing import Any
 
 import diffusers
 from PIL import Image
+
 from zoo.models import MODELS
 from zoo.parts import build, noise
 from zoo.pipes import SmallPipeline, quiet
@@ -70,14 +71,16 @@ def wan_video_to_video() -> SmallPipeline:
     """A part of the steps alone, by the strength."""
     return SmallPipeline(
         lambda: wan_of(diffusers.WanVideoToVideoPipeline, flow()),
-        lambda size: embeddings()
-        | {
-            "video": [Image.new("RGB", (32 * size, 32), (8 * i, 90, 120)) for i in range(5)],
-            "height": 32,
-            "width": 32 * size,
-            "guidance_scale": 5.0,
-            "strength": 0.7,
-        },
+        lambda size: (
+            embeddings()
+            | {
+                "video": [Image.new("RGB", (32 * size, 32), (8 * i, 90, 120)) for i in range(5)],
+                "height": 32,
+                "width": 32 * size,
+                "guidance_scale": 5.0,
+                "strength": 0.7,
+            }
+        ),
         evaluations=lambda steps: int(steps * 0.7),
     )
 
@@ -90,15 +93,17 @@ def wan_vace() -> SmallPipeline:
 
     return SmallPipeline(
         make,
-        lambda size: embeddings()
-        | {
-            "video": [Image.new("RGB", (32 * size, 32), (8 * i, 90, 120)) for i in range(5)],
-            "mask": [Image.new("L", (32 * size, 32), 0)] * 5,
-            "height": 32,
-            "width": 32 * size,
-            "num_frames": 5,
-            "guidance_scale": 5.0,
-        },
+        lambda size: (
+            embeddings()
+            | {
+                "video": [Image.new("RGB", (32 * size, 32), (8 * i, 90, 120)) for i in range(5)],
+                "mask": [Image.new("L", (32 * size, 32), 0)] * 5,
+                "height": 32,
+                "width": 32 * size,
+                "num_frames": 5,
+                "guidance_scale": 5.0,
+            }
+        ),
     )
 
 
