@@ -32,7 +32,7 @@ lint: .venv/dev
 	touch $@
 
 .venv/dev: .venv/demo
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,opensora,plots,tune]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,diffusers,opensora,plots,tune]'
 	$(BIN)/pip install --quiet --no-deps vbench
 	touch $@
 

@@ -81,7 +81,7 @@ class Runner:
         return [
             (contender, request)
             for contender, request in product(contenders, self.requests)
-            if f"{request.name}.{contender.setting.format}" not in self._manifests[contender.folder].entries
+            if file_name(request.name, contender.setting.format) not in self._manifests[contender.folder].entries
         ]
 
     def computed_counts(self) -> set[int]:

@@ -123,7 +123,7 @@ class DiffusersAdapter(Adapter):
         given = dict(zip(form.returns, returned if isinstance(returned, tuple) else (returned,), strict=False))
         inputs = hidden if isinstance(hidden, tuple) else (hidden,)
         image, others = given[form.streams[0]], inputs[1:]
-        found = [self._image_of(image, inputs[0])]
+        found: list[Any] = [self._image_of(image, inputs[0])]
         texts = [given[name] for name in (*form.streams[1:], *form.text) if given.get(name) is not None]
         found += texts[: len(others)] if texts else [self._rest_of(image, inputs[0])][: len(others)]
         return tuple(found) if isinstance(hidden, tuple) else found[0]

@@ -25,11 +25,11 @@ class Schedule(Sequence[float]):
 
     tensor: torch.Tensor
     first: int
-    count: int
+    length: int
     _values: list[float] | None = attrs.field(default=None, init=False)
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
     def __getitem__(self, index: Any) -> Any:
         return self.values()[index]
@@ -39,12 +39,12 @@ class Schedule(Sequence[float]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Schedule) and (self.tensor is other.tensor or "cpu" not in str(self.tensor.device)):
-            return (self.tensor is other.tensor, self.first, self.count) == (True, other.first, other.count)
+            return (self.tensor is other.tensor, self.first, self.length) == (True, other.first, other.length)
         return isinstance(other, (Schedule, tuple)) and list(self.values()) == list(other)
 
     def values(self) -> list[float]:
         if self._values is None:
-            self._values = self.tensor[self.first : self.first + self.count].float().tolist()
+            self._values = self.tensor[self.first : self.first + self.length].float().tolist()
         return self._values
 
 
@@ -187,5 +187,5 @@ def entry_of(timestep: object, timesteps: torch.Tensor | None) -> int | None:
         return None
     if any(stride != 0 and size > 1 for stride, size in zip(timestep.stride(), timestep.shape, strict=True)):
         return None
-    entry = timestep.storage_offset() - timesteps.storage_offset()
+    entry = int(timestep.storage_offset()) - int(timesteps.storage_offset())
     return entry if 0 <= entry < len(timesteps) else None

@@ -105,7 +105,7 @@ class DiffusersModel(Model):
     @cached_property
     def bare_transformer(self) -> Any:
         """The transformer of these sizes without any weights."""
-        from accelerate import init_empty_weights
+        from accelerate import init_empty_weights  # type: ignore[import-untyped]
 
         library, name = self._part("transformer")
         found = getattr(imported(), name, None) if library == "diffusers" else None
@@ -186,7 +186,7 @@ class DiffusersModel(Model):
         if not isinstance(part, list) or len(part) != 2 or None in part:
             has = ", ".join(key for key, value in self.index.items() if isinstance(value, list) and None not in value)
             raise CachekitError(
-                f"the pipeline {self.path!r} has no {name} (it has {has}), and a strategy skips a transformer's blocks; "
+                f"the pipeline {self.path!r} has no {name} (it has {has}), and a strategy skips the blocks of one; "
                 "UNets are not supported"
             )
         return part[0], part[1]

@@ -116,7 +116,7 @@ def reached(transformer: Any, path: str) -> Sequence[nn.Module]:
 
 def form_of(block: nn.Module, told: tuple[str, ...] | None, transformer: str) -> Form:
     """A block's form: as its family's line, its own code or diffusers' registry says, in this order."""
-    kind = type(getattr(block, "_orig_mod", block))
+    kind: Any = type(getattr(block, "_orig_mod", block))
     parameters = parameters_of(kind)
     found = told or returned_by(kind) or registered(kind)
     if found is None or not parameters:
@@ -128,13 +128,13 @@ def form_of(block: nn.Module, told: tuple[str, ...] | None, transformer: str) ->
 
 
 @lru_cache
-def parameters_of(kind: type) -> tuple[str, ...]:
+def parameters_of(kind: Any) -> tuple[str, ...]:
     """What a block class's forward calls its parameters."""
     return tuple(inspect.signature(kind.forward).parameters)[1:]  # type: ignore[attr-defined]
 
 
 @lru_cache
-def returned_by(kind: type) -> tuple[str, ...] | None:
+def returned_by(kind: Any) -> tuple[str, ...] | None:
     """The parameters that a block class's code returns, in their order; None where it does not say so.
 
     A tuple of names that are parameters says it; one value alone is the first parameter, changed. Where ways out
@@ -175,7 +175,7 @@ def returned_values(function: ast.AST) -> list[ast.expr]:
     return values
 
 
-def registered(kind: type) -> tuple[str, ...] | None:
+def registered(kind: Any) -> tuple[str, ...] | None:
     """What diffusers' registry says that a block class returns; None where it knows neither it nor a parent."""
     from diffusers.hooks._helpers import TransformerBlockRegistry
 

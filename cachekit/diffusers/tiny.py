@@ -9,12 +9,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from diffusers import DiffusionPipeline
 
 WIDTH = 32
 """Width of the tiny text encoders."""
@@ -107,21 +104,21 @@ def wan_parts() -> dict[str, Any]:
     }
 
 
-def wan() -> DiffusionPipeline:
+def wan() -> Any:
     """Wan 2.1's text to video."""
     from diffusers import WanPipeline
 
     return WanPipeline(**wan_parts())
 
 
-def wan22() -> DiffusionPipeline:
+def wan22() -> Any:
     """Wan 2.2's text to video: two transformers, the first for the noisier steps."""
     from diffusers import WanPipeline
 
     return WanPipeline(**wan_parts(), transformer_2=wan_transformer(), boundary_ratio=0.875)
 
 
-def ltx() -> DiffusionPipeline:
+def ltx() -> Any:
     """LTX-Video's text to video."""
     from diffusers import (
         AutoencoderKLLTXVideo,
@@ -153,7 +150,7 @@ def ltx() -> DiffusionPipeline:
     )
 
 
-def flux() -> DiffusionPipeline:
+def flux() -> Any:
     """FLUX.1-dev's text to image."""
     from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 
@@ -188,10 +185,10 @@ def flux() -> DiffusionPipeline:
     )
 
 
-FAMILIES: dict[str, Callable[[], DiffusionPipeline]] = {"wan": wan, "wan22": wan22, "ltx": ltx, "flux": flux}
+FAMILIES: dict[str, Callable[[], Any]] = {"wan": wan, "wan22": wan22, "ltx": ltx, "flux": flux}
 
 
-def tiny_pipeline(family: str, seed: int = 0) -> DiffusionPipeline:
+def tiny_pipeline(family: str, seed: int = 0) -> Any:
     """A pipeline of one of `FAMILIES` with the seed's weights, float32, on the CPU."""
     import torch
 

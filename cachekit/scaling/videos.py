@@ -13,6 +13,7 @@ import attrs
 from cachekit.files.writing import write_whole
 from cachekit.generation.generate import Cache, Outcome, Request, generate_entry
 from cachekit.generation.manifest import Entry, Manifest, Setting
+from cachekit.generation.video import file_name
 from cachekit.scaling.dealing import Assignment, Done, Fleet
 from cachekit.scaling.worker import Failed
 
@@ -53,9 +54,9 @@ class VideoJob:
         assert self._pipeline is not None
         warnings = self._pipeline.check_prompt(piece.prompt)
         with tempfile.TemporaryDirectory(prefix="cachekit-worker-") as folder:
-            path = Path(folder) / f"{piece.name}.{context.setting.format}"
-            entry = generate_entry(self._pipeline, piece, context.cache, context.setting, path)
-            return Made(entry, path.read_bytes(), tuple(warnings))
+            file = file_name(piece.name, context.setting.format)
+            entry = generate_entry(self._pipeline, piece, context.cache, context.setting, Path(folder), file)
+            return Made(entry, (Path(folder) / file).read_bytes(), tuple(warnings))
 
 
 @attrs.define
@@ -79,7 +80,7 @@ def deal_folder(
     """`generate_folder` by a fleet: outcomes in the order in which they come, with what is known of the workers."""
     lacking = []
     for request in requests:
-        file = f"{request.name}.{way.setting.format}"
+        file = file_name(request.name, way.setting.format)
         if manifest.has_whole(file, verify=verify):
             yield Outcome(request, manifest.entries[file], reused=True), None
         else:

@@ -14,9 +14,9 @@ def flex_attention_uncompiled():
         yield
 
 
-LARGE = {"latte": 2e-5, "hunyuan_dit": 5e-6, "pixart_alpha": 2e-5, "pixart_sigma": 2e-5}
-"""Pipelines whose samplers amplify rounding: the hidden states grow to thousands, or the last step divides by a small
-number. The model alone is exact to 1e-7."""
+LARGE = {"latte": 5e-6, "allegro": 5e-6}
+"""Pipelines whose sampler (DDIM, noise predicted) divides by about 0.006 at its first steps, and so makes a rounding of
+the model's 160 times as large; their models alone are exact to 1e-7."""
 
 
 @pytest.mark.wide
