@@ -1,4 +1,4 @@
-"""Writes the table of docs/diffusers.md, from what is seen of every model of the zoo: `python tests/diffusers/table.py`."""
+"""Writes the table of docs/diffusers.md from what is seen of every model: `python tests/diffusers/table.py`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def rows() -> list[str]:
     for name, entry in MODELS.items():
         seen = look_at_model(entry)
         line = FAMILIES[entry.name].why if entry.name in FAMILIES else "none"
+        planned = "" if seen.as_planned else " (not as planned)"
         said = {True: "bit-equal", False: "differs"}
         cells = (
             f"{entry.name} ({name})",
             line,
             said[seen.watched],
             f"{seen.oracle:.0e}",
-            ", ".join(f"`{pattern}`" for pattern in seen.patterns.values()) + ("" if seen.as_planned else " (not as planned)"),
+            ", ".join(f"`{pattern}`" for pattern in seen.patterns.values()) + planned,
             said[seen.detached],
         )
         lines.append(f"| {' | '.join(cells)} |")
