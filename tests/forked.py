@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import resource
 import signal
@@ -14,6 +15,17 @@ import attrs
 
 MEMORY = 12 * 2**30
 """Bytes of address space that a command may take."""
+IMPORTED = (
+    *(f"cachekit.cli.{name}" for name in ("run", "plan", "compare", "calibrate", "tune", "eval", "listings", "bench")),
+    *(f"cachekit.comparison.{name}" for name in ("collecting", "page", "quality", "running", "metrics")),
+    *("cachekit.cli.choices", "cachekit.cli.progress", "cachekit.cli.report", "cachekit.calibration.merge"),
+    *("cachekit.opensora.mini.pipeline", "cachekit.generation.prompts", "cachekit.tuning.search"),
+    *("cachekit.tuning.measuring", "cachekit_eval.evaluation", "cachekit_eval.exports", "cachekit_eval.tables"),
+    *("av", "cv2", "jinja2", "lpips", "optuna", "rich.table", "torchvision"),
+)
+"""What commands import, which the process that forks them imports once."""
+PROCESSOR_SECONDS = 90
+"""What a command may take of a processor; one that takes more hangs."""
 CRASHED = 99
 """Exit status of one that raised."""
 
@@ -59,6 +71,15 @@ class Forked:
         return self.err_file.read_text(encoding="utf-8", errors="surrogateescape")
 
 
+def preload() -> None:
+    """Import what commands import, so that each forked one starts at once."""
+    for module in IMPORTED:
+        importlib.import_module(module)
+    from cachekit.registry.plugins import get_plugins
+
+    _ = get_plugins().metrics
+
+
 def start(words: list[str], folder: Path, printed: Path) -> Forked:
     """Start `cachekit WORDS` with `folder` for its working folder; it prints to `printed` with `.out` and `.err`."""
     files = printed.with_name(f"{printed.name}.out"), printed.with_name(f"{printed.name}.err")
@@ -74,6 +95,7 @@ def _in_child(words: list[str], folder: Path, out: Path, err: Path) -> int:
         os.chdir(folder)
         os.environ.update(HOME=str(folder), TMPDIR=str(folder), HF_HUB_OFFLINE="1")
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS))
         for number, path in ((0, Path(os.devnull)), (1, out), (2, err)):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(descriptor, number)

@@ -21,10 +21,10 @@ import click
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-from forked import start  # noqa: E402
+from forked import preload, start  # noqa: E402
 from tiny_model import CIRCLE, SQUARE, write_model  # noqa: E402
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 COUNTS = {"run": 40, "compare": 10, "tune": 10}
 
 
@@ -45,7 +45,8 @@ def run_words(weights: Path) -> list[str]:
 
 def compare_words(weights: Path) -> list[str]:
     return ["compare", "--weights", str(weights), "--strategy", "uniform:computed=2,3", "--predictor", "reuse",
-            "--steps", "5", "--prompt", CIRCLE, "--prompt", SQUARE, "--metrics", "psnr", "--report", "made"]  # fmt: skip
+            "--steps", "5", "--prompt", CIRCLE, "--prompt", SQUARE, "--metrics", "psnr",
+            "--report", "made"]  # fmt: skip
 
 
 def tune_words(weights: Path) -> list[str]:
@@ -109,6 +110,7 @@ def kills(seed: int, only: str | None) -> None:
 
 def kill_often(name: str, count: int, place: Path, weights: Path, seed: int) -> list[str]:
     """Kill a command at `count` moments, each in a folder of its own; what was wrong."""
+    preload()
     command, random = COMMANDS[name], Random(seed)
     words = command.words(weights)
     (place / "whole").mkdir(parents=True)

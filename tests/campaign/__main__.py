@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 import sys
 import tempfile
@@ -12,21 +11,11 @@ from pathlib import Path
 import click
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+from forked import preload  # noqa: E402
 
-from cachekit.registry.plugins import get_plugins  # noqa: E402
 from tests.campaign.lines import Lines  # noqa: E402
 from tests.campaign.material import prepare  # noqa: E402
 from tests.campaign.running import Ran, run_line  # noqa: E402
-
-IMPORTED = (
-    *(f"cachekit.cli.{name}" for name in ("run", "plan", "compare", "calibrate", "tune", "eval", "listings", "bench")),
-    *(f"cachekit.comparison.{name}" for name in ("collecting", "page", "quality", "running", "metrics")),
-    *("cachekit.cli.choices", "cachekit.cli.progress", "cachekit.cli.report", "cachekit.calibration.merge"),
-    *("cachekit.opensora.mini.pipeline", "cachekit.generation.prompts", "cachekit.tuning.search"),
-    *("cachekit.tuning.measuring", "cachekit_eval.evaluation", "cachekit_eval.exports", "cachekit_eval.tables"),
-    *("av", "cv2", "jinja2", "lpips", "optuna", "rich.table", "torchvision"),
-)
-"""What lines import, which the process that forks them imports once."""
 
 
 @click.command()
@@ -51,9 +40,7 @@ def campaign(lines: int, seed: int, folder: Path | None, only: int | None) -> No
 
 def run_lines(place: Path, lines: int, seed: int, only: int | None = None) -> dict[int, Ran]:
     """Run them one after another under `place`; by number."""
-    for module in IMPORTED:
-        importlib.import_module(module)
-    _ = get_plugins().metrics
+    preload()
     guarded = place / "material"
     drawn = list(Lines(prepare(guarded), seed).draw(lines))
     found = {}
