@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from cachekit.interface.adapter import Adapter as Adapter
     from cachekit.interface.adapter import has_modules as has_modules
     from cachekit.interface.calibrator import Calibrator as Calibrator
+    from cachekit.interface.calibrator import Replay as Replay
     from cachekit.interface.conditions import Conditions as Conditions
+    from cachekit.interface.gram import GramCalibrator as GramCalibrator
     from cachekit.interface.hooks import RegisterAdapter as RegisterAdapter
     from cachekit.interface.hooks import RegisterMetric as RegisterMetric
     from cachekit.interface.hooks import RegisterModel as RegisterModel
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from cachekit.interface.residuals import combine as combine
     from cachekit.interface.residuals import streams as streams
     from cachekit.interface.residuals import subtract as subtract
+    from cachekit.interface.sketch import CountSketch as CountSketch
+    from cachekit.interface.sketch import sketch as sketch
     from cachekit.interface.span import Span as Span
     from cachekit.interface.step import Step as Step
     from cachekit.interface.strategy import COMPUTED as COMPUTED
@@ -56,7 +60,9 @@ _HOMES = {
     "CachekitWarning": "errors",
     "Calibrator": "interface.calibrator",
     "Conditions": "interface.conditions",
+    "CountSketch": "interface.sketch",
     "Damped": "interface.predictor",
+    "GramCalibrator": "interface.gram",
     "LinearPredictor": "interface.predictor",
     "Model": "interface.model",
     "Outlook": "interface.strategy",
@@ -69,6 +75,7 @@ _HOMES = {
     "RegisterModel": "interface.hooks",
     "RegisterPredictor": "interface.hooks",
     "RegisterStrategy": "interface.hooks",
+    "Replay": "interface.calibrator",
     "Residual": "interface.residuals",
     "Run": "interface.strategy",
     "SKIPPED": "interface.strategy",
@@ -88,6 +95,7 @@ _HOMES = {
     "hookimpl": "interface.hooks",
     "measured": "interface.strategy",
     "parameter_values": "registry.parameters",
+    "sketch": "interface.sketch",
     "streams": "interface.residuals",
     "subtract": "interface.residuals",
 }

@@ -46,10 +46,13 @@ def model(depth: int = 2) -> OpenSoraLike:
 
 
 def denoise(
-    transformer: Callable[..., torch.Tensor], guidance: float | None = None, captions: torch.Tensor | None = None
+    transformer: Callable[..., torch.Tensor],
+    guidance: float | None = None,
+    captions: torch.Tensor | None = None,
+    noise: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Euler over the golden noise levels; with guidance the conditional call of a step comes first."""
-    x, sigmas = GROUND["noise"].clone(), GROUND["sigmas"]
+    x, sigmas = GROUND["noise"].clone() if noise is None else noise, GROUND["sigmas"]
     y = GROUND["y"] if captions is None else captions
     for i in range(STEPS):
         timestep = sigmas[i : i + 1] * 1000

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from cachekit.attaching.attach import resolve_adapter
 from cachekit.attaching.session import Session
+from cachekit.calibration.replaying import PipelineReplay, recorded
 from cachekit.errors import CachekitError
 from cachekit.interface.calibrator import Calibrator
 from cachekit.interface.conditions import Conditions
@@ -22,8 +25,10 @@ from cachekit.registry.plugins import get_plugins
 
 if TYPE_CHECKING:
     from cachekit.generation.generate import Request
-    from cachekit.interface.model import Model, Pipeline
+    from cachekit.interface.model import Pipeline
     from cachekit.interface.residuals import Residual
+
+Told = Callable[[int], None]
 
 
 @attrs.define
@@ -31,6 +36,7 @@ class Watching(Strategy):
     """Computes every step and hands its residual to a calibrator, one and the same in all branches and runs."""
 
     listener: Calibrator
+    scope: str = "body"  # type: ignore[misc]
 
     def should_compute(self, step: Step) -> bool:
         return True
@@ -89,44 +95,71 @@ def watch(
 ) -> None:
     """Run the requests uncached, without decoding, while the calibrator watches; `on_step(run, steps done)`."""
     adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
-    with Session(
-        pipeline.transformer,
-        adapter,
-        Watching(calibrator),
-        KeepNothing(),
-        conditions.steps,
-        conditions.calls_per_step,
-        watch=False,
-    ) as session:
-        for number, request in enumerate(requests):
-            session.reset()
+    replays = type(calibrator).replay is not Calibrator.replay
+    for number, request in enumerate(requests):
 
-            def told(done: int, number: int = number) -> None:
-                if on_step is not None:
-                    on_step(number, done)
+        def told(done: int, number: int = number) -> None:
+            if on_step is not None:
+                on_step(number, done)
 
-            pipeline.denoise(
-                pipeline.encode_text(request.prompt),
-                seed=request.seed,
-                steps=conditions.steps,
-                guidance_scale=conditions.guidance_scale,
-                on_step=told,
-            )
+        denoise = partial(
+            pipeline.denoise,
+            pipeline.encode_text(request.prompt),
+            seed=request.seed,
+            steps=conditions.steps,
+            guidance_scale=conditions.guidance_scale,
+        )
+        with (
+            Session(
+                pipeline.transformer,
+                adapter,
+                Watching(calibrator, calibrator.scope),
+                KeepNothing(),
+                conditions.steps,
+                conditions.calls_per_step,
+                watch=False,
+            ),
+            recorded(pipeline.transformer, wanted=replays) as calls,
+        ):
+            latents = denoise(on_step=told)
+        if replays:
+            calibrator.replay(PipelineReplay(pipeline, adapter, conditions, denoise, latents, calls))
+
+
+def evidence_of(pipeline: Pipeline, strategy: str, request: Request, conditions: Conditions, told: Told) -> Any:
+    """What the strategy's calibrator sees of one run, as JSON; `told` hears of each step done."""
+    calibrator = calibrator_for(strategy, conditions)
+    watch(pipeline, calibrator, [request], conditions, on_step=lambda _, done: told(done))
+    with asking(calibrator, "evidence"):
+        return json.loads(json.dumps(calibrator.evidence()))
+
+
+def calibrator_of(strategy: str, conditions: Conditions, evidence: Iterable[Mapping[str, Any]]) -> Calibrator:
+    """The calibrator that has seen all of these runs, in their order: so its last digits depend on nothing else."""
+    calibrator = calibrator_for(strategy, conditions)
+    for seen in evidence:
+        calibrator.absorb(seen)
+    return calibrator
 
 
 def profile_of(
-    calibrator: Calibrator, name: str, model: Model, model_name: str, conditions: Conditions, made: Mapping[str, Any]
+    calibrator: Calibrator,
+    name: str,
+    model: ProfiledModel,
+    sampler: str,
+    conditions: Conditions,
+    made: Mapping[str, Any],
 ) -> Profile:
     """The profile of what the calibrator has seen; `made` says by which command, on which prompts."""
     with asking(calibrator, "values"):
         values, figures, evidence = calibrator.values(), calibrator.figures(), calibrator.evidence()
     return Profile(
         strategy=name,
-        model=ProfiledModel(model.transformer_class, model.architecture(), name=model_name),
+        model=model,
         values=values,
         steps=conditions.steps,
         guidance_scale=conditions.guidance_scale,
-        sampler=model.sampler,
+        sampler=sampler,
         conditions=conditions,
         made={**made, **figures},
         evidence=evidence,

@@ -8,11 +8,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    import torch
+
+    from cachekit.interface.predictor import Predictor
     from cachekit.interface.residuals import Residual
     from cachekit.interface.step import Step
+
+
+class Replay(ABC):
+    """A request that was just watched without a cache, to be run again in other ways."""
+
+    latents: torch.Tensor
+    """What it ended in."""
+
+    @abstractmethod
+    def cached(self, pattern: str, predictor: str | Predictor = "reuse") -> torch.Tensor:
+        """The final latents of the same request where only the steps marked `X` are computed."""
+
+    @abstractmethod
+    def given(self, index: int) -> tuple[torch.Tensor, float]:
+        """Latents and timestep with which the transformer was first called at step `index`."""
+
+    @abstractmethod
+    def output(self, index: int, *, latents: torch.Tensor | None = None, timestep: float | None = None) -> torch.Tensor:
+        """The transformer's output for that call, or for it with other latents or at another timestep."""
 
 
 class Calibrator(ABC):
@@ -22,9 +44,17 @@ class Calibrator(ABC):
     calibration which saw the runs of both.
     """
 
+    scope: ClassVar[str] = "body"
+    """Whose residuals it is shown: the `body`'s, or those of the transformer's whole `forward`."""
+    adds_up: ClassVar[bool] = True
+    """Whether two shards give the values of one calibration of both; where it searches, they may be other ones."""
+
     @abstractmethod
     def observe(self, step: Step, residual: Residual) -> None:
         """See one step of one branch, and what the body added to its hidden states; index 0 begins a run."""
+
+    def replay(self, again: Replay) -> None:  # noqa: B027 - most need no more than uncached runs tell
+        """Run the request that was just watched again, where more is to be known than uncached runs tell."""
 
     @abstractmethod
     def evidence(self) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import cachekit
-from cachekit import Calibrator, Conditions, streams
-from cachekit_gramcache.sketch import WIDTH, CountSketch
+from cachekit import Calibrator, Conditions, CountSketch, streams
 
 if TYPE_CHECKING:
     import torch
@@ -111,4 +110,4 @@ class GramCalibrator(Calibrator):
         return {"gram": self._gram.tolist(), "scales": scales.tolist(), "timesteps": list(self.conditions.timesteps)}
 
     def figures(self) -> dict[str, Any]:
-        return {"sketch_numbers": WIDTH, "sketch_seed": SEED}
+        return {"sketch_numbers": CountSketch.width, "sketch_seed": SEED}

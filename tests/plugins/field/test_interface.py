@@ -10,6 +10,11 @@ GIVEN = {
     "uniform": {"computed": 5},
     "gramcache": {"computed": 5},
     "adacache": {"inner": 3},
+    "cem": {"computed": 5, "interval": 2},
+    "dpcache": {"computed": 5},
+    "lemica": {"computed": 5},
+    "budcache": {"computed": 5},
+    "meancache": {"computed": 5},
 }
 """Parameters without which a strategy refuses the 12 steps of a check."""
 STRATEGIES = [

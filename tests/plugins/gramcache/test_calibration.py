@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from cachekit_gramcache.calibrator import GramCalibrator
-from cachekit_gramcache.sketch import WIDTH, CountSketch
 
 import cachekit
+from cachekit import CountSketch
 from cachekit.calibration.calibrate import Watching, calibrator_for
 from cachekit.interface.conditions import Conditions
 from cachekit.interface.residuals import held_bytes
@@ -32,7 +32,7 @@ def no_probe(name):
 
 def agree(gram, expected):
     """As far as sketches can: each entry within three standard errors of the norms' product."""
-    np.testing.assert_allclose(gram, expected, rtol=0, atol=3 * (2 / WIDTH) ** 0.5 * np.max(expected))
+    np.testing.assert_allclose(gram, expected, rtol=0, atol=3 * (2 / CountSketch.width) ** 0.5 * np.max(expected))
 
 
 def watched(calibrator, runs, branch=0):
@@ -80,7 +80,7 @@ def exact(outputs):
 def test_sketches_keep_inner_products():
     run = random_run(0)
     rows = torch.stack([count_sketch([residual], seed=0) for residual in run]).double().numpy()
-    assert rows.shape == (4, WIDTH)
+    assert rows.shape == (4, CountSketch.width)
     agree(rows @ rows.T, exact(run))
 
 
@@ -185,7 +185,7 @@ def test_a_run_of_one_step_is_refused_before_it_is_made():
 
 def test_it_holds_one_sketch_a_step():
     calibrator = watched(GramCalibrator(conditions()), [random_run(13)[:3]])
-    assert held_bytes(calibrator) == 3 * (WIDTH + 1) * 4
+    assert held_bytes(calibrator) == 3 * (CountSketch.width + 1) * 4
 
 
 def test_it_measures_an_attached_model(transformer, run):
