@@ -25,7 +25,7 @@ from tiny_model import CIRCLE, SQUARE, write_model  # noqa: E402
 
 SIZES = (0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
 """KiB that the disk has left."""
-DISK = 4096
+DISK = 32768
 """KiB of the disk."""
 PATIENCE = 600.0
 
