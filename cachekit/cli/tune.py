@@ -135,16 +135,18 @@ def tune(
     conditions = conditions_of(base, choices, profile, space, filling, requests)
     if (folder / STUDY).exists():
         context.with_resource(owned(folder, "cachekit tune"))
-        study = open_study(folder, conditions, seed)
+        study = open_study(folder, conditions)
         pipeline = load_pipeline(model, [*texts, *unseen], device=base.device, dtype=base.dtype)
     else:
         pipeline = load_pipeline(model, [*texts, *unseen], device=base.device, dtype=base.dtype)
         make_folder(folder)
         context.with_resource(owned(folder, "cachekit tune"))
-        study = open_study(folder, conditions, seed)
+        study = open_study(folder, conditions)
     clean_leftovers(folder)
     gauge = Gauge(pipeline, requests, base, folder / "uncached")
-    search = Search(strategy, fixed, space, filling, bar, resolve, base.steps, timesteps_of(model, base.steps), study)
+    search = Search(
+        strategy, fixed, space, filling, bar, resolve, base.steps, timesteps_of(model, base.steps), study, seed
+    )
     with progress(len(requests) + max(0, trials - len(search.finished()))) as shown:
 
         def on_video(request: Request) -> None:

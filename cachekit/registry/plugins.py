@@ -276,6 +276,9 @@ def get_plugins() -> PluginManager:
 def use_modules(modules: Iterable[str]) -> PluginManager:
     """Load these modules as plugins too, here and in processes started from here, as `--plugin` does."""
     named = dict.fromkeys((*from_environment(), *modules))
+    for name in modules:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise CachekitError(f"the plugin module {name!r} could not be imported: that is no name of a module")
     os.environ[ENVIRONMENT_VARIABLE] = ",".join(named)
     return get_plugins()
 

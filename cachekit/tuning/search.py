@@ -66,14 +66,21 @@ class Search:
     steps: int
     timesteps: tuple[float, ...]
     study: optuna.Study
+    seed: int = 0
 
     def run(self, trials: int, measure: Measure, told: Progress) -> None:
-        """Go on until so many trials there are in all, the ones of earlier runs among them."""
-        if not self.study.trials:
+        """Go on until so many trials there are in all, the ones of earlier runs among them.
+
+        Each trial's proposal depends on the finished ones and on its number alone, so a search that was killed goes on
+        as if it had not been.
+        """
+        waiting = any(trial.state.name == "WAITING" for trial in self.study.trials)
+        if not self.finished() and not waiting:
             defaults = {dimension.name: dimension.start for dimension in self.space if dimension.start is not None}
             self.study.enqueue_trial({**defaults, PREDICTOR: self.predictors[0].spec})
         for number in range(len(self.finished()), trials):
             told.start(f"trial {number + 1}")
+            self.study.sampler = need_optuna().samplers.TPESampler(seed=(self.seed + number) % 2**32)
             trial = self.study.ask()
             strategy, predictor = self._proposed(trial)
             figures, failure = self._figures(strategy, predictor, measure)
@@ -152,7 +159,7 @@ def journal_lock(path: Path) -> Any:
     return filelock.FileLock(path.with_name(f".{path.name}.lock"))
 
 
-def open_study(folder: Path, conditions: Mapping[str, Any], seed: int) -> optuna.Study:
+def open_study(folder: Path, conditions: Mapping[str, Any]) -> optuna.Study:
     """The folder's study; refused where it was made under other conditions."""
     optuna = need_optuna()
     from optuna.storages.journal import JournalFileBackend
@@ -163,7 +170,6 @@ def open_study(folder: Path, conditions: Mapping[str, Any], seed: int) -> optuna
         cut_torn_line(path)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=journal_lock(path)))
         study = optuna.create_study(study_name="tune", storage=storage, direction="maximize", load_if_exists=True)
-        study.sampler = optuna.samplers.TPESampler(seed=(seed + len(study.trials)) % 2**32)
         wanted, known = json.loads(json.dumps(conditions)), study.user_attrs.get("conditions")
         if known is None:
             study.set_user_attr("conditions", wanted)

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from cachekit.errors import CachekitError
+from cachekit.errors import StoppedError
 from cachekit_eval.files import digest, written_aside
 from cachekit_eval.text import quoted
 
@@ -90,7 +90,7 @@ class Keeper:
             with written_aside(self.file) as aside:
                 aside.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise CachekitError(f"the JSON file {quoted(self.file)} can't be written: {error.strerror}") from error
+            raise StoppedError(f"the JSON file {quoted(self.file)} can't be written: {error.strerror}") from error
         done = time.monotonic()
         self._next_write = done + LEAST_SHARE * (done - started)
 

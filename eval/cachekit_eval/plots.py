@@ -13,7 +13,7 @@ from statistics import fmean
 
 import attrs
 
-from cachekit.errors import CachekitError
+from cachekit.errors import CachekitError, StoppedError
 from cachekit_eval.files import written_aside
 from cachekit_eval.results import Evaluation, MetricInfo
 from cachekit_eval.text import printable, quoted
@@ -55,7 +55,7 @@ def write_plot(evaluations: Sequence[Evaluation], path: Path, *, common_frames: 
         with written_aside(path) as aside:
             draw(aside, title, {info: curves(evaluations, info) for info in infos}, triptychs, path.suffix[1:].lower())
     except OSError as error:
-        raise CachekitError(f"the plot {quoted(path)} can't be written: {error.strerror}") from error
+        raise StoppedError(f"the plot {quoted(path)} can't be written: {error.strerror}") from error
 
 
 def curves(evaluations: Sequence[Evaluation], info: MetricInfo) -> list[Curve]:

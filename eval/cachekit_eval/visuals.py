@@ -12,7 +12,7 @@ import attrs
 import av
 import numpy as np
 
-from cachekit.errors import CachekitError
+from cachekit.errors import StoppedError
 from cachekit_eval.comparing import frame_pairs
 from cachekit_eval.files import written_aside
 from cachekit_eval.metric import Frames
@@ -92,7 +92,7 @@ def write_side_by_side(evaluations: Sequence[Evaluation], folder: Path, *, commo
                     _write(aside, Pair(video.name, video.gt, video.gen), common_frames=common_frames)
                 written.append(path)
         except OSError as error:
-            raise CachekitError(f"the videos in {quoted(home)} can't be written: {error.strerror}") from error
+            raise StoppedError(f"the videos in {quoted(home)} can't be written: {error.strerror}") from error
     return written
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+from forked import preload  # noqa: E402
 
 from tests.campaign.lines import Lines  # noqa: E402
 from tests.campaign.material import prepare  # noqa: E402
@@ -39,10 +40,7 @@ def campaign(lines: int, seed: int, folder: Path | None, only: int | None) -> No
 
 def run_lines(place: Path, lines: int, seed: int, only: int | None = None) -> dict[int, Ran]:
     """Run them one after another under `place`; by number."""
-    import cachekit.cli.run  # noqa: F401 - what a line imports is imported before the fork
-    from cachekit.registry.plugins import get_plugins
-
-    _ = get_plugins().metrics
+    preload()
     guarded = place / "material"
     drawn = list(Lines(prepare(guarded), seed).draw(lines))
     found = {}

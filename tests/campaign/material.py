@@ -101,7 +101,8 @@ def configs(folder: Path) -> list[Path]:
     texts = [
         "steps = 2\n", "steps = 1e400\n", "steps = nan\n", f"steps = {'9' * 400}\n", f"steps = {LONG}\n",
         "steps = true\n", "steps = [1, 2]\n", "nothing = 1\n", "a = " + "[" * 3000 + "]" * 3000, "= = =",
-        'set = ["K=2", 3, nan]\n',        'out = "\\u0000"\n', 'guidance-scale = "inf"\n', 'strategy = "[/bold]"\n', "seed = -1\n", "[run]\nsteps = 3\n",
+        'set = ["K=2", 3, nan]\n', 'out = "\\u0000"\n', 'guidance-scale = "inf"\n', 'strategy = "[/bold]"\n', 
+        "seed = -1\n", "[run]\nsteps = 3\n",
         'prompt = "a red circle\\nmoves left"\n',
     ]  # fmt: skip
     return written(folder, "config", "toml", texts)

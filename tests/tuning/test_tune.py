@@ -113,11 +113,11 @@ def test_a_search_that_can_not_run_is_refused_first(
 
 
 def test_a_folder_tuned_under_other_conditions_is_refused_in_a_line(tmp_path: Path) -> None:
-    open_study(tmp_path, {"set": {"a": "1", "b": "2"}, "profile": "x" * 9000}, seed=0)
+    open_study(tmp_path, {"set": {"a": "1", "b": "2"}, "profile": "x" * 9000})
     with pytest.raises(CachekitError, match="was tuned with set b '2', not '3'; choose another --folder"):
-        open_study(tmp_path, {"set": {"a": "1", "b": "3"}, "profile": "x" * 9000}, seed=0)
+        open_study(tmp_path, {"set": {"a": "1", "b": "3"}, "profile": "x" * 9000})
     with pytest.raises(CachekitError, match="was tuned with profile 'xxx") as refusal:
-        open_study(tmp_path, {"set": {"a": "1", "b": "2"}, "profile": "y" * 9000}, seed=0)
+        open_study(tmp_path, {"set": {"a": "1", "b": "2"}, "profile": "y" * 9000})
     assert len(str(refusal.value)) < 400
 
 
@@ -159,7 +159,7 @@ def test_one_plan_runs_once_for_each_predictor_fitted_to_it(
         return Figures(cache.strategy.slope, 0.0, 2.0, 2.0)
 
     space = [Dimension("slope", options=("0.1", "0.2", "0.3"))]
-    study = open_study(tmp_path, {}, seed=0)
+    study = open_study(tmp_path, {})
     timesteps = (1000.0, 750.0, 500.0, 250.0)
     search = Search("fitting", {}, space, [Choice("p")], Bar(min_psnr=0), resolve, 4, timesteps, study)
     search.run(24, measure, Lines(24))
