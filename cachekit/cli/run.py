@@ -64,6 +64,8 @@ def run(
     weights: str | None,
     offload: bool,
     steps: int | None,
+    spacing: float | None,
+    solver: str | None,
     guidance_scale: float | None,
     seed: int,
     videos_per_prompt: int,
@@ -90,7 +92,9 @@ def run(
     from cachekit.registry.plugins import get_plugins
 
     plugins = get_plugins()
-    chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
+    chosen = choose_model(
+        model_spec, plugins, {"weights": weights, "offload": offload, "spacing": spacing, "solver": solver}
+    )
     model = chosen.model
     step_count = steps or model.steps
     cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
