@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cachekit.interface.adapter import Adapter
+    from cachekit.interface.progress import Progress
 
 Call = Callable[..., object]
 Way = Callable[[], AbstractContextManager[object]]
@@ -55,8 +56,13 @@ class Timings:
         return statistics.median(a / b for a, b in pairs)
 
 
-def interleave(call: Call, ways: Mapping[str, Way], rounds: int, warmup: int = 3) -> Timings:
-    """Time `call` in each way, round after round; the order turns so that none is always first."""
+def interleave(
+    call: Call, ways: Mapping[str, Way], rounds: int, warmup: int = 3, progress: Progress | None = None
+) -> Timings:
+    """Time `call` in each way, round after round; the order turns so that none is always first.
+
+    `progress` is told of each round, those to warm up among them.
+    """
     timings: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for number in range(-warmup, rounds):
@@ -68,6 +74,8 @@ def interleave(call: Call, ways: Mapping[str, Way], rounds: int, warmup: int = 3
                 elapsed = time.perf_counter() - start
             if number >= 0:
                 timings[name].append(elapsed * 1000)
+        if progress is not None:
+            progress.step(number + warmup + 1, rounds + warmup)
     return Timings(timings)
 
 
@@ -120,25 +128,27 @@ def before_floor(transformer: nn.Module, call: Call) -> Iterator[None]:
         yield
 
 
-def step_timings(transformer: nn.Module, call: Call, rounds: int) -> Timings:
-    """Timings of `bare`, `computed`, `skipped` and `floor` steps."""
+def step_timings(transformer: nn.Module, call: Call, rounds: int, progress: Progress | None = None) -> Timings:
+    """Timings of `bare`, `computed`, `skipped` and `floor` steps; `call` may go through a compiled `transformer`."""
     ways: dict[str, Way] = {
         "bare": nullcontext,
         "computed": partial(alternating, transformer),
         "skipped": partial(before_skip, transformer, call),
         "floor": partial(before_floor, transformer, call),
     }
-    return interleave(call, ways, rounds)
+    return interleave(call, ways, rounds, progress=progress)
 
 
-def loop_timings(transformer: nn.Module, loop: Call, attached: Way, rounds: int) -> Timings:
+def loop_timings(
+    transformer: nn.Module, loop: Call, attached: Way, rounds: int, progress: Progress | None = None
+) -> Timings:
     """Timings of a whole denoising loop: `bare`, `attached` to a strategy, and `floor`."""
     ways: dict[str, Way] = {
         "bare": nullcontext,
         "attached": attached,
         "floor": partial(without_blocks, transformer),
     }
-    return interleave(loop, ways, rounds, warmup=1)
+    return interleave(loop, ways, rounds, warmup=1, progress=progress)
 
 
 def loop_ratio(timings: Timings, computed: int, steps: int) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,10 @@ from cachekit.registry.plugins import get_plugins
 
 if TYPE_CHECKING:
     from cachekit.generation.generate import Request
-    from cachekit.interface.model import Model, Pipeline
+    from cachekit.interface.model import Pipeline
     from cachekit.interface.residuals import Residual
+
+Told = Callable[[int], None]
 
 
 @attrs.define
@@ -123,19 +126,40 @@ def watch(
             calibrator.replay(PipelineReplay(pipeline, adapter, conditions, denoise, latents, calls))
 
 
+def evidence_of(pipeline: Pipeline, strategy: str, request: Request, conditions: Conditions, told: Told) -> Any:
+    """What the strategy's calibrator sees of one run, as JSON; `told` hears of each step done."""
+    calibrator = calibrator_for(strategy, conditions)
+    watch(pipeline, calibrator, [request], conditions, on_step=lambda _, done: told(done))
+    with asking(calibrator, "evidence"):
+        return json.loads(json.dumps(calibrator.evidence()))
+
+
+def calibrator_of(strategy: str, conditions: Conditions, evidence: Iterable[Mapping[str, Any]]) -> Calibrator:
+    """The calibrator that has seen all of these runs, in their order: so its last digits depend on nothing else."""
+    calibrator = calibrator_for(strategy, conditions)
+    for seen in evidence:
+        calibrator.absorb(seen)
+    return calibrator
+
+
 def profile_of(
-    calibrator: Calibrator, name: str, model: Model, model_name: str, conditions: Conditions, made: Mapping[str, Any]
+    calibrator: Calibrator,
+    name: str,
+    model: ProfiledModel,
+    sampler: str,
+    conditions: Conditions,
+    made: Mapping[str, Any],
 ) -> Profile:
     """The profile of what the calibrator has seen; `made` says by which command, on which prompts."""
     with asking(calibrator, "values"):
         values, figures, evidence = calibrator.values(), calibrator.figures(), calibrator.evidence()
     return Profile(
         strategy=name,
-        model=ProfiledModel(model.transformer_class, model.architecture(), name=model_name),
+        model=model,
         values=values,
         steps=conditions.steps,
         guidance_scale=conditions.guidance_scale,
-        sampler=model.sampler,
+        sampler=sampler,
         conditions=conditions,
         made={**made, **figures},
         evidence=evidence,

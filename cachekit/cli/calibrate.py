@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +22,17 @@ from cachekit.cli.options import (
     videos_per_prompt_option,
 )
 from cachekit.cli.results import RESULT, Command
+from cachekit.cli.sharing import share_option
 from cachekit.errors import CachekitError
 from cachekit.files.text import plain
 
 if TYPE_CHECKING:
+    from cachekit.calibration.job import CalibrationJob
+    from cachekit.generation.generate import Request
     from cachekit.interface.calibrator import Calibrator
+    from cachekit.interface.model import Pipeline
     from cachekit.profiles.profile import Profile
+    from cachekit.scaling.shares import Share
 
 
 @click.command(cls=Command)
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
 @sampling_options
 @videos_per_prompt_option
 @click.option("--out", type=RESULT, required=True, metavar="FILE", help="The profile to write.")
+@share_option
 @plugin_option
 @json_option
 @click.pass_context
@@ -45,17 +53,21 @@ def calibrate(
     words: tuple[str, ...],
     merge: bool,
     out: str,
+    shard: str | None,
     json_file: str | None,
     **options: Any,
 ) -> None:
     """Measure a strategy's profile on uncached runs of a model, or merge profiles measured in shards.
 
-    Without prompts, the model's calibration prompts are run.
+    Without prompts, the model's calibration prompts are run. Of several shares the last to be done writes the profile.
     """
     from cachekit.calibration.calibrate import calibrator_for
+    from cachekit.cli.sharing import chosen_share
 
     command = command_line(context)
     if merge:
+        if shard is not None:
+            raise CachekitError("--merge is done by one process; leave --shard out")
         profile = merged(words, command)
         assert profile.conditions is not None
         calibrator = calibrator_for(profile.strategy, profile.conditions)
@@ -63,7 +75,13 @@ def calibrate(
     else:
         if len(words) != 1:
             raise CachekitError(f"calibrate takes one strategy, not {len(words)}; to add up profiles, say --merge")
-        profile, calibrator = measured(words[0], command, **options)
+        share = chosen_share(shard)
+        job, evidence = measured(words[0], Path(out), share, **options)
+        to_come = [run for key, run in zip(job.keys, job.runs, strict=True) if key not in evidence]
+        if to_come:
+            show_to_come(Path(out), share, len(job.runs), len(to_come), json_file)
+            return
+        profile, calibrator = job.profile(evidence, command, versions())
     profile.save(Path(out))
     show(Path(out), profile, calibrator, json_file)
 
@@ -80,7 +98,8 @@ def merged(files: tuple[str, ...], command: str) -> Profile:
 
 def measured(
     strategy: str,
-    command: str,
+    out: Path,
+    share: Share | None,
     *,
     model_spec: str,
     weights: str | None,
@@ -95,14 +114,16 @@ def measured(
     videos_per_prompt: int,
     device: str,
     dtype: str | None,
-) -> tuple[Profile, Calibrator]:
-    """The strategy's profile on this model, and the calibrator that measured it."""
-    from cachekit.calibration.calibrate import calibrated_strategy, calibrator_for, conditions_of, profile_of, watch
+) -> tuple[CalibrationJob, Mapping[str, Any]]:
+    """What was to be calibrated, and the evidence of the runs that are done by now, the other shares' among them."""
+    from cachekit.calibration.calibrate import calibrated_strategy, calibrator_for, conditions_of
+    from cachekit.calibration.job import CalibrationJob, CalibrationRun
     from cachekit.cli.choices import choose_device, choose_model, load_pipeline
-    from cachekit.cli.progress import progress
     from cachekit.generation.generate import make_requests
     from cachekit.generation.prompts import collect_prompts
+    from cachekit.profiles.profile import ProfiledModel
     from cachekit.registry.plugins import get_plugins
+    from cachekit.scaling.ledger import Ledger
 
     calibrated_strategy(strategy)
     chosen = choose_model(
@@ -115,25 +136,58 @@ def measured(
     pipeline = load_pipeline(model, texts, device=used_device, dtype=used_dtype)
     scale = model.guidance_scale if guidance_scale is None else guidance_scale
     conditions = conditions_of(pipeline, steps=steps or model.steps, guidance_scale=scale)
-    calibrator = calibrator_for(strategy, conditions)
-    with progress(len(requests)) as shown:
+    calibrator_for(strategy, conditions)
+    job = CalibrationJob(
+        strategy=strategy,
+        model=ProfiledModel(model.transformer_class, model.architecture(), name=chosen.name),
+        sampler=model.sampler,
+        conditions=conditions,
+        device=used_device,
+        dtype=used_dtype,
+        runs=tuple(CalibrationRun(request.prompt, request.seed) for request in requests),
+    )
+    runs = dict(zip(job.keys, requests, strict=True))
+    if share is None:
+        evidence: dict[str, Any] = {}
+        watch_all(pipeline, job, runs, evidence.__setitem__)
+        return job, evidence
+    with Ledger.open(runs_folder(out), job.as_record(), share) as ledger:
+        mine = {key: runs[key] for key in share.deal(job.keys) if key not in ledger.done}
+        watch_all(pipeline, job, mine, ledger.add)
+        ledger.look_again()
+        return job, ledger.done
 
-        def on_step(number: int, done: int) -> None:
-            if done == 1:
-                shown.start(requests[number].prompt)
-            shown.step(done, conditions.steps)
-            if done == conditions.steps:
-                shown.finish(f"seed {requests[number].seed}: {requests[number].prompt}")
 
-        watch(pipeline, calibrator, requests, conditions, on_step=on_step)
-    made = {
-        "command": command,
-        "device": used_device,
-        "dtype": used_dtype,
-        "versions": versions(),
-        "runs": [{"prompt": request.prompt, "seed": request.seed} for request in requests],
-    }
-    return profile_of(calibrator, strategy, model, chosen.name, conditions, made), calibrator
+def watch_all(
+    pipeline: Pipeline, job: CalibrationJob, runs: Mapping[str, Request], keep: Callable[[str, Any], None]
+) -> None:
+    """Watch these runs one after another, and keep each one's evidence as it is done."""
+    from cachekit.calibration.calibrate import evidence_of
+    from cachekit.cli.progress import progress
+
+    with progress(len(runs)) as shown:
+        for key, request in runs.items():
+            shown.start(request.prompt)
+            told = partial(shown.step, total=job.conditions.steps)
+            keep(key, evidence_of(pipeline, job.strategy, request, job.conditions, told))
+            shown.finish(f"seed {request.seed}: {request.prompt}")
+
+
+def runs_folder(out: Path) -> Path:
+    """Where the shares of a profile keep what they saw of each run."""
+    return out.with_suffix(".runs")
+
+
+def show_to_come(out: Path, share: Share | None, runs: int, to_come: int, json_file: str | None) -> None:
+    """That a share is done, and what is left for the others."""
+    from cachekit.cli.report import console, write_json
+
+    shown = console(json_file)
+    shown.print(
+        f"{share} is done: {runs - to_come} of {runs} runs are in {runs_folder(out)}; the last share to be done "
+        f"writes {out}, and `cachekit gather` joins such folders of several machines",
+    )
+    write_json({"file": None, "folder": str(runs_folder(out)), "runs": runs, "to_come": to_come}, json_file)
 
 
 def versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ import attrs
 import click
 
 from cachekit.attaching.attach import resolve_predictor, resolve_strategy
+from cachekit.cli.sharing import use_local_gpu
 from cachekit.errors import CachekitError
 from cachekit.files.text import plain
 from cachekit.generation.checked_model import architecture_of, check_model, loaded, timesteps_of
@@ -89,13 +90,16 @@ def choose_cache(
 
 
 def choose_device(device: str) -> str:
-    """`auto` is cuda where there is one."""
+    """`auto` is cuda where there is one; of several GPUs a launcher's `LOCAL_RANK` chooses."""
     import torch
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise CachekitError("--device cuda was asked for, but torch sees no GPU; use --device cpu")
-    return ("cuda" if available else "cpu") if device == "auto" else device
+    chosen = ("cuda" if available else "cpu") if device == "auto" else device
+    if chosen == "cuda":
+        use_local_gpu()
+    return chosen
 
 
 def uncached_setting(
@@ -107,7 +111,10 @@ def uncached_setting(
     dtype: str | None,
     video_format: str,
 ) -> Setting:
-    """How the uncached model's videos are made, with the model's defaults where an option was left out."""
+    """How the uncached model's videos are made, with the model's defaults where an option was left out.
+
+    `device` is what `choose_device` chose, or what the workers of a cluster have.
+    """
     model = chosen.model
     return Setting(
         model=chosen.name,
@@ -117,7 +124,7 @@ def uncached_setting(
         params={},
         steps=steps or model.steps,
         guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
-        device=choose_device(device),
+        device=device,
         dtype=dtype or model.dtype,
         format=video_format,
     )

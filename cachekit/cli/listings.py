@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -103,13 +104,27 @@ def describe(registration: Any, facts: dict[str, str]) -> dict[str, Any]:
     from cachekit.registry.parameters import describe_parameters
 
     value = registration.value
-    told = {label: getattr(value, name) for name, label in facts.items() if getattr(value, name, ())}
+    told = {label: fact for name, label in facts.items() if (fact := said(getattr(value, name, ())))}
     return {
         "name": registration.name,
         "summary": (inspect.getdoc(value) or "").partition("\n")[0],
         "class": f"{value.__module__}.{value.__qualname__}",
         "distribution": registration.plugin.distribution,
         "module": registration.plugin.module,
-        "facts": {k: ", ".join(v) if isinstance(v, tuple) else v for k, v in told.items()},
-        "parameters": [attrs.asdict(p) for p in describe_parameters(value)] if attrs.has(value) else [],
+        "facts": told,
+        "parameters": [
+            {**attrs.asdict(parameter, recurse=False), "default": said(parameter.default)}
+            for parameter in (describe_parameters(value) if attrs.has(value) else [])
+        ],
     }
+
+
+def said(value: object) -> Any:
+    """A value of a stranger's class as JSON holds it, in words where it can't."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)
+    return value

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("cachekit.cli.plan:plan", "Show a planning strategy's pattern before anything runs."),
     "compare": ("cachekit.cli.compare:compare", "Run settings and baselines side by side, and report."),
     "calibrate": ("cachekit.cli.calibrate:calibrate", "Measure a strategy's profile on a model."),
+    "gather": ("cachekit.cli.gather:gather", "Join what shares of the work have made."),
     "tune": ("cachekit.cli.tune:tune", "Search a strategy's parameters for a speed or a quality."),
     "bench": ("cachekit.cli.bench:bench", "Measure what attaching costs on this machine."),
     "new-plugin": ("cachekit.cli.new_plugin:new_plugin", "Write the beginning of a plugin of your own."),

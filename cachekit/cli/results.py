@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from cachekit.errors import CachekitError
 from cachekit.files.writing import check_target
 
 STANDARD_OUTPUT = "-"
-KEPT = ("manifest.jsonl", "quality.jsonl", "study.jsonl", "index.html", "settings.toml")
-"""What commands keep in their folders, beside the videos."""
+KEPT = ("manifest.jsonl", "quality.jsonl", "study.jsonl", "done.jsonl", "asked.json", "index.html", "settings.toml")
+"""What commands keep in their folders, beside the videos; shares have files of their own."""
+SHARE = re.compile(r"-\d+-of-\d+(?=\.jsonl$)")
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".gif", ".png")
 
 
@@ -77,7 +79,7 @@ def named(command: click.Command, context: click.Context) -> Iterator[tuple[str,
 
 
 def kept(file: Path) -> bool:
-    return file.name in KEPT or file.suffix.lower() in VIDEOS
+    return SHARE.sub("", file.name) in KEPT or file.suffix.lower() in VIDEOS
 
 
 def same(one: Path, other: Path) -> bool:

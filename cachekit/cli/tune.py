@@ -83,7 +83,7 @@ def tune(
     command again goes on where it was stopped.
     """
     from cachekit.attaching.attach import resolve_predictor, resolve_strategy
-    from cachekit.cli.choices import choose_cache, choose_model, load_pipeline, uncached_setting
+    from cachekit.cli.choices import choose_cache, choose_device, choose_model, load_pipeline, uncached_setting
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
     from cachekit.files.locking import owned
@@ -113,7 +113,12 @@ def tune(
     )
     model = chosen.model
     base = uncached_setting(
-        chosen, steps=steps, guidance_scale=guidance_scale, device=device, dtype=dtype, video_format="mkv"
+        chosen,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        device=choose_device(device),
+        dtype=dtype,
+        video_format="mkv",
     )
 
     def resolve(choice: Choice, predictor: Choice | None, step_count: int) -> Cache | None:

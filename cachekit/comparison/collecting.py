@@ -46,7 +46,13 @@ def collect(
                 failure = NO_REFERENCE
             videos.append(video_of(contender, outcome, reference, values, failure))
         rows.append(row_of(contender, videos, judge.infos, uncached.setting.steps))
-    return Comparison(tuple(rows), tuple(judge.infos), about)
+    return Comparison(tuple(rows), tuple(judge.infos), {**about, "machine": ", and ".join(machines_of(runner))})
+
+
+def machines_of(runner: Runner) -> list[str]:
+    """The machines that the videos were made on, each once: seconds of unlike ones are not set against each other."""
+    made = (outcome.entry for contender in runner.made.values() for outcome in runner.of(contender))
+    return list(dict.fromkeys(entry.machine for entry in made if entry is not None and entry.machine))
 
 
 def seen_from(contender: Contender, reference: Contender) -> Contender:
@@ -79,7 +85,12 @@ def video_of(
     """A video's line of the results."""
     entry, request = outcome.entry, outcome.request
     speedup = None
-    if entry is not None and reference.entry is not None and entry.seconds.denoising > 0:
+    if (
+        entry is not None
+        and reference.entry is not None
+        and entry.machine == reference.entry.machine
+        and entry.seconds.denoising > 0
+    ):
         speedup = reference.entry.seconds.denoising / entry.seconds.denoising
     return Video(
         name=request.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from cachekit.files.writing import append_whole, reason, unwritten
 if TYPE_CHECKING:
     from cachekit_eval import NamedMetric
 
-FILE = "quality.jsonl"
+FILE, FILES = "quality.jsonl", "quality*.jsonl"
 SCRATCH = ".judging"
 """Where pairs are shown to the evaluator as two folders; a kill may leave it, and the next run clears it."""
 LARGEST = 2**33
@@ -69,6 +69,8 @@ class Judge:
     metrics: Sequence[str] | None = None
     """Names; None for every metric that can be had here."""
     lpips_weights: str | None = None
+    file: str = FILE
+    """The memory that this process adds to; it knows what those of all shares hold."""
     infos: list[Metric] = attrs.field(factory=list, init=False)
     _named: list[NamedMetric] = attrs.field(factory=list, init=False)
     _known: dict[tuple[str, str], dict[str, float]] = attrs.field(factory=dict, init=False)
@@ -85,18 +87,8 @@ class Judge:
 
     def recall(self) -> None:
         """Read what was judged before; a line that is none, as a kill leaves it, is passed over and judged again."""
-        path = self.folder / FILE
-        if not path.exists():
-            return
-        try:
-            if not is_regular(path):
-                raise ValueError("it is no file")
-            lines = read_bytes(path, LARGEST).split(b"\n")
-        except (OSError, ValueError) as error:
-            raise CachekitError(f"{str(path)!r} can't be read: {reason(error)}; move it away") from error
-        for line in lines:
-            with suppress(ValueError):
-                record = structure(parse_json(line.decode()), Judged)
+        for path in sorted(self.folder.glob(FILES)):
+            for record in judged(path):
                 self._known[record.gt, record.gen] = record.values
 
     @property
@@ -129,7 +121,7 @@ class Judge:
 
         metrics = [named for named in self._named if named.name in self.available]
         by_name = {pair.gen.stem: pair for pair in pairs}
-        scratch = self.folder / SCRATCH
+        scratch = self.folder / f"{SCRATCH}{self.file.removeprefix('quality').removesuffix('.jsonl')}"
         try:
             remove(scratch)
             gt, gen = scratch / "gt", scratch / "gen"
@@ -151,7 +143,20 @@ class Judge:
         known = self._known.setdefault(pair.key, {})
         known.update(values)
         record = {"gt": pair.gt_sha256, "gen": pair.gen_sha256, "values": known}
-        append_whole(self.folder / FILE, json.dumps(record, allow_nan=False) + "\n", "the file of figures")
+        append_whole(self.folder / self.file, json.dumps(record, allow_nan=False) + "\n", "the file of figures")
+
+
+def judged(path: Path) -> Iterator[Judged]:
+    """The lines of a memory; CachekitError where it can't be read."""
+    try:
+        if not is_regular(path):
+            raise ValueError("it is no file")
+        lines = read_bytes(path, LARGEST).split(b"\n")
+    except (OSError, ValueError) as error:
+        raise CachekitError(f"{str(path)!r} can't be read: {reason(error)}; move it away") from error
+    for line in lines:
+        with suppress(ValueError):
+            yield structure(parse_json(line.decode()), Judged)
 
 
 def remove(folder: Path) -> None:

@@ -1,9 +1,13 @@
-"""Running the contenders fairly: interleaved within each prompt, after a warm-up, and resumable at every video."""
+"""Running the contenders fairly: interleaved within each prompt, after a warm-up, and resumable at every video.
+
+A share runs all contenders of its own prompts, so the seconds that are compared are one machine's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +15,7 @@ import attrs
 
 from cachekit.comparison.contenders import Contender
 from cachekit.generation.generate import Outcome, Request, generate, generate_folder, prepare_folder
+from cachekit.generation.manifest import NAME as MANIFEST
 from cachekit.generation.manifest import Manifest
 from cachekit.interface.progress import Progress
 from cachekit.interface.strategy import COMPUTED
@@ -26,11 +31,14 @@ WARM_UP_STEPS = 2
 class Runner:
     """Makes every contender's video of every request, and keeps what became of each."""
 
-    pipeline: Pipeline
+    pipeline: Callable[[], Pipeline]
+    """Loaded when a video is to be made."""
     requests: Sequence[Request]
     folder: Path
     """The report's; each contender's videos are in a folder of their own under it."""
     shown: Progress
+    manifest_name: str = MANIFEST
+    """Of the file that this process writes in each contender's folder."""
     made: dict[str, Contender] = attrs.field(factory=dict, init=False)
     """By folder, in the order in which they joined."""
     outcomes: dict[tuple[str, str], Outcome] = attrs.field(factory=dict, init=False)
@@ -51,6 +59,30 @@ class Runner:
         for request in self.requests:
             self._run_prompt(request, list(self.made.values()))
 
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for manifest in self._manifests.values():
+            manifest.close()
+
+    def widened(self, requests: Sequence[Request]) -> Runner:
+        """A runner of all shares' requests, which goes on with what all of them have made by now."""
+        for manifest in self._manifests.values():
+            manifest.look_again()
+        runner = Runner(self.pipeline, requests, self.folder, self.shown, self.manifest_name)
+        runner._manifests, runner._warm = self._manifests, self._warm
+        return runner
+
+    def to_come(self, contenders: Sequence[Contender]) -> list[tuple[Contender, Request]]:
+        """The videos of these contenders that nobody has made yet."""
+        self._join(contenders)
+        return [
+            (contender, request)
+            for contender, request in product(contenders, self.requests)
+            if f"{request.name}.{contender.setting.format}" not in self._manifests[contender.folder].entries
+        ]
+
     def computed_counts(self) -> set[int]:
         """Numbers of computed steps that occurred in the settings asked for."""
         asked = {folder for folder, contender in self.made.items() if contender.kind == "setting"}
@@ -66,10 +98,12 @@ class Runner:
 
     def _join(self, contenders: Sequence[Contender]) -> None:
         for contender in contenders:
-            if contender.folder not in self.made:
-                self.made[contender.folder] = contender
+            if contender.folder not in self._manifests:
                 path = self.folder / VIDEOS / contender.folder
-                self._manifests[contender.folder] = prepare_folder(path, contender.setting, overwrite=False)
+                self._manifests[contender.folder] = prepare_folder(
+                    path, contender.setting, overwrite=False, name=self.manifest_name
+                )
+            self.made.setdefault(contender.folder, contender)
         self.shown.expect(len(self.made) * len(self.requests))
 
     def _run_prompt(self, request: Request, contenders: Sequence[Contender]) -> None:
@@ -83,13 +117,18 @@ class Runner:
 
     def _make(self, contender: Contender, request: Request) -> Outcome:
         manifest, setting = self._manifests[contender.folder], contender.setting
-        if not self._warm and not manifest.has_whole(f"{request.name}.{setting.format}"):
+        file = f"{request.name}.{setting.format}"
+        if manifest.has_whole(file):
+            return Outcome(request, manifest.entries[file], reused=True)
+        if not self._warm:
             self._warm_up(request, setting.guidance_scale)
 
         def on_step(_: Request, done: int) -> None:
             self.shown.step(done, setting.steps)
 
-        pipeline = self.pipeline.resampled(**contender.sampling) if contender.sampling else self.pipeline
+        pipeline = self.pipeline()
+        if contender.sampling:
+            pipeline = pipeline.resampled(**contender.sampling)
         work = generate_folder(pipeline, [request], contender.cache, setting, manifest, on_step=on_step)
         return next(work)
 
@@ -97,7 +136,7 @@ class Runner:
         """A short run that is not counted, so that the first video does not pay for what is done once."""
         self._warm = True
         with suppress(Exception):  # what is wrong shows in the videos, each of which is tried
-            generate(self.pipeline, request, None, steps=WARM_UP_STEPS, guidance_scale=guidance_scale)
+            generate(self.pipeline(), request, None, steps=WARM_UP_STEPS, guidance_scale=guidance_scale)
 
 
 def describe(contender: Contender, outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,8 @@ class Spacings:
     the calibration requests.
     """
 
-    pipeline: Pipeline
+    pipeline: Callable[[], Pipeline]
+    """Loads it the first time: nothing is loaded where all is known."""
     requests: Sequence[Request]
     steps: int
     guidance_scale: float
@@ -76,9 +77,10 @@ class Spacings:
 
     def loss(self, count: int, ratio: float) -> float:
         """Mean square distance of the final latents from those of all steps."""
-        spaced = self.pipeline.resampled(spacing=ratio)
+        pipeline = self.pipeline()
+        spaced = pipeline.resampled(spacing=ratio)
         if not self._whole:
-            self._whole = [self.ends_in(self.pipeline, request, self.steps) for request in self.requests]
+            self._whole = [self.ends_in(pipeline, request, self.steps) for request in self.requests]
         ends = [self.ends_in(spaced, request, count) for request in self.requests]
         errors = [(a - b).float().square().mean() for a, b in zip(ends, self._whole, strict=True)]
         return float(sum(errors)) / len(errors)

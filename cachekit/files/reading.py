@@ -52,7 +52,7 @@ def is_regular(path: Path) -> bool:
     """Whether it is a plain file, or a link to one: no folder, pipe or device."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from cachekit.errors import CachekitError, StoppedError
+from cachekit.files.reading import shortened
 
 PARTIAL = ".partial"
 """Suffix of a file being written."""
@@ -143,18 +144,21 @@ def alive(pid: int) -> bool:
 
 def check_target(path: Path, what: str) -> None:
     """Refuse, before the work, a file that can't be written after it; nothing is made."""
-    target = Path(os.path.realpath(path))
-    if target.is_dir() or "\0" in str(path) or not target.name:
-        raise CachekitError(f"{what} {str(path)!r} is a folder; name a file")
-    if not target.parent.is_dir():
-        raise CachekitError(
-            f"{what} {str(path)!r} can't be written, since there is no folder {str(path.parent)!r}; make it first"
-        )
-    if len(os.fsencode(target.name)) > 255:
-        raise CachekitError(f"{what} {target.name[:40]!r}... can't be written: its name is too long")
-    place = target if target.exists() and not target.is_file() else target.parent
-    if not os.access(place, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
-        raise CachekitError(f"{what} {str(path)!r} can't be written to; name another file")
+    try:
+        target = Path(os.path.realpath(path))
+        if target.is_dir() or not target.name:
+            raise CachekitError(f"{what} {str(path)!r} is a folder; name a file")
+        if not target.parent.is_dir():
+            raise CachekitError(
+                f"{what} {str(path)!r} can't be written, since there is no folder {str(path.parent)!r}; make it first"
+            )
+        place = target if target.exists() and not target.is_file() else target.parent
+        if not os.access(place, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
+            raise CachekitError(f"{what} {str(path)!r} can't be written to; name another file")
+    except (OSError, ValueError) as error:
+        if isinstance(error, CachekitError):
+            raise
+        raise CachekitError(f"{what} {shortened(str(path), 100)!r} can't be written: {reason(error)}") from error
 
 
 def check_folder(folder: Path) -> None:
@@ -170,7 +174,11 @@ def check_folder(folder: Path) -> None:
                 raise CachekitError(f"the folder {str(folder)!r} can't be written to: {str(above)!r} is no folder")
             writable = os.access(above, os.W_OK | os.X_OK)
     except (OSError, ValueError) as error:
-        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {reason(error)}") from error
+        if isinstance(error, CachekitError):
+            raise
+        raise CachekitError(
+            f"the folder {shortened(str(folder), 100)!r} can't be written to: {reason(error)}"
+        ) from error
     if not writable:
         raise CachekitError(f"the folder {str(folder)!r} can't be written to; choose another")
 
@@ -179,7 +187,9 @@ def make_folder(folder: Path) -> None:
     """Make a folder that results go into; CachekitError where that can't be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise unwritten(folder, "the folder", error) from error
         raise CachekitError(f"the folder {str(folder)!r} can't be written to: {reason(error)}") from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +20,10 @@ from cachekit.attaching.trace import Trace
 from cachekit.errors import CachekitError, StoppedError
 from cachekit.files.text import plain
 from cachekit.files.writing import check_folder, clean_leftovers, make_folder
+from cachekit.generation.claims import at_the_door, claim, others_at_work
 from cachekit.generation.finite import is_finite, not_finite
+from cachekit.generation.machine import machine_name
+from cachekit.generation.manifest import NAME as MANIFEST
 from cachekit.generation.manifest import Entry, Manifest, Seconds, Setting
 from cachekit.generation.video import video_name, write_video
 from cachekit.interface.guard import asking, named
@@ -43,10 +48,12 @@ class Request:
     seed: int
     occurrence: int = 0
     """0, or more for a prompt and seed that stand in the list again."""
+    title: str | None = None
+    """The video's name, where it is not made of prompt and seed."""
 
     @property
     def name(self) -> str:
-        return video_name(self.prompt, self.seed, self.occurrence)
+        return self.title or video_name(self.prompt, self.seed, self.occurrence)
 
 
 @attrs.frozen(eq=False)
@@ -89,6 +96,7 @@ class Cache:
                 raise CachekitError(
                     f"outlook of {named(self.strategy)} must return a cachekit.Outlook with a value for each column"
                 )
+            json.dumps(attrs.asdict(outlook), allow_nan=False)
         return outlook
 
     def predictor_spec(self, plugins: PluginManager) -> str:
@@ -186,20 +194,42 @@ def look_at_folder(folder: Path, setting: Setting, *, overwrite: bool) -> None:
         manifest.check_setting(setting)
 
 
-def prepare_folder(folder: Path, setting: Setting, *, overwrite: bool) -> Manifest:
-    """The folder's manifest, ready to go on with; refused where it was made with other settings.
+def prepare_folder(folder: Path, setting: Setting, *, overwrite: bool, name: str = MANIFEST) -> Manifest:
+    """The folder's manifest, ready to go on with, and claimed: close it when the work is done.
 
-    With `overwrite` the videos that it records are removed, so everything else is to be checked before.
+    `name` is the file that this process adds to: shares have one each. Raises CachekitError where the folder was made
+    with other settings, or is being: by another process, which then is named. With `overwrite` the videos that it
+    records are removed, so everything else is to be checked before.
     """
     check_folder(folder)
     make_folder(folder)
-    clean_leftovers(folder)
-    manifest = Manifest.open(folder)
-    if overwrite:
-        manifest.clear()
-    manifest.check_setting(setting)
-    manifest.mend()
+    own = folder / name
+    with at_the_door(folder):
+        claimed = claim(own, setting.digest)
+        try:
+            check_others(folder, own, setting, overwrite=overwrite)
+            clean_leftovers(folder)
+            manifest = Manifest.open(folder, name)
+            if overwrite:
+                manifest.clear()
+            manifest.check_setting(setting)
+            manifest.mend()
+        except BaseException:
+            claimed.release()
+            raise
+    manifest.claim = claimed
     return manifest
+
+
+def check_others(folder: Path, own: Path, setting: Setting, *, overwrite: bool) -> None:
+    """Refuse a folder in which another process is making other videos, or any where they would be cleared away."""
+    for path, owner in others_at_work(folder, own):
+        if overwrite or owner is None or owner.digest != setting.digest:
+            what = "" if overwrite else " with other settings"
+            raise CachekitError(
+                f"{owner or 'another process'} is at work in the folder {str(folder)!r}{what} ({path.name}); wait for "
+                "it, stop it, or choose another folder"
+            )
 
 
 def generate_folder(
@@ -268,4 +298,6 @@ def generate_entry(
         seconds=made.seconds,
         sha256=digest,
         bytes=path.stat().st_size,
+        host=platform.node(),
+        machine=machine_name(setting.device),
     )

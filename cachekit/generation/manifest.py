@@ -1,4 +1,8 @@
-"""`manifest.jsonl`: what a folder's videos are and how they were made, a line each."""
+"""`manifest.jsonl`: what a folder's videos are and how they were made, a line each.
+
+Where several processes fill one folder, each writes a manifest of its own (`manifest-3-of-8.jsonl`), and what the
+folder holds is all of them together.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,12 @@ from cachekit.errors import CachekitError
 from cachekit.files.reading import is_regular, parse_json, read_bytes
 from cachekit.files.structuring import structure
 from cachekit.files.writing import append_whole, cut_torn_line, reason
+from cachekit.generation.claims import Claim
 from cachekit.generation.video import FORMATS
 
 NAME = "manifest.jsonl"
+SHARE = re.compile(r"manifest-(\d+)-of-(\d+)\.jsonl")
+"""The name of a share's manifest."""
 LARGEST = 2**33
 """Bytes up to which a manifest is read: a line a video of some 2 kB."""
 CHUNK = 2**20
@@ -49,6 +56,11 @@ class Setting:
     dtype: str
     format: str
 
+    @property
+    def digest(self) -> str:
+        """The same for two settings that make the same videos."""
+        return hashlib.sha256(json.dumps(attrs.asdict(self), sort_keys=True).encode()).hexdigest()
+
 
 @attrs.frozen
 class Seconds:
@@ -73,6 +85,10 @@ class Entry:
     sha256: str = attrs.field(validator=attrs.validators.matches_re("[0-9a-f]{64}"))
     bytes: int | None = None
     """Size of the file; None in the manifests of earlier versions."""
+    host: str = ""
+    """Name of the machine that made it."""
+    machine: str = ""
+    """What that machine is: processor, GPU, threads, torch; seconds of unlike machines don't compare."""
 
     def to_line(self) -> str:
         """As the manifest has it: the setting's fields stand beside the others."""
@@ -121,24 +137,63 @@ def entry_from(record: object) -> Entry:
     return structure({**own, "setting": said}, Entry)
 
 
+def manifest_files(folder: Path) -> list[Path]:
+    """The manifests of a folder: the unshared one, then the shares' in their order."""
+    whole = [path for path in (folder / NAME,) if path.exists()]
+    shares = [path for path in folder.glob("manifest-*.jsonl") if SHARE.fullmatch(path.name)]
+    return [*whole, *sorted(shares, key=lambda path: share_of_name(path.name)[::-1])]
+
+
+def share_of_name(name: str) -> tuple[int, int]:
+    """The number of the share whose manifest has this name, and of how many; 1 of 1 for the unshared one."""
+    match = SHARE.fullmatch(name)
+    return (int(match[1]), int(match[2])) if match else (1, 1)
+
+
 @attrs.define
 class Manifest:
-    """The manifest of one folder."""
+    """What one folder holds, and the file that this process adds to."""
 
     folder: Path
     entries: dict[str, Entry]
-    """By file name, in the order made."""
+    """By file name, in the order made; of all the folder's manifests."""
+    name: str = NAME
+    """The manifest that is this process's own: no other is ever written."""
+    claim: Claim | None = None
+    """The lock on it, where it was taken to be written."""
     _written_at: int | None = attrs.field(default=None, init=False)
 
     @classmethod
-    def open(cls, folder: Path) -> Manifest:
-        """Read a folder's manifest; empty where there is none. Nothing is written."""
-        return cls(folder, read_entries(folder / NAME))
+    def open(cls, folder: Path, name: str = NAME) -> Manifest:
+        """Read a folder's manifests; empty where there are none. Nothing is written."""
+        manifest = cls(folder, {}, name)
+        manifest.look_again()
+        return manifest
+
+    def look_again(self) -> None:
+        """Read anew what the folder holds, for what other processes have added."""
+        found: dict[str, Entry] = {}
+        for path in manifest_files(self.folder):
+            for file, entry in read_entries(path).items():
+                if file not in found or found[file].sha256 == entry.sha256 or is_of(entry, self.folder):
+                    found[file] = entry
+        self.entries, self._written_at = found, None
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process have this manifest."""
+        if self.claim is not None:
+            self.claim.release()
 
     def mend(self) -> None:
-        """Cut away what a kill left of the last line; for the process that works in the folder."""
+        """Cut away what a kill left of this process's own manifest; in another's it may be a line being written."""
         try:
-            cut_torn_line(self.folder / NAME)
+            cut_torn_line(self.folder / self.name)
         except OSError as error:
             raise CachekitError(f"the manifest in {str(self.folder)!r} can't be written: {reason(error)}") from error
 
@@ -170,28 +225,33 @@ class Manifest:
         return (known and not verify) or sha256(path) == entry.sha256
 
     def _written(self) -> int:
-        """When the manifest was last written, in nanoseconds."""
+        """When a manifest was last written, in nanoseconds."""
         if self._written_at is None:
-            path = self.folder / NAME
-            self._written_at = path.stat().st_mtime_ns if path.exists() else 0
+            self._written_at = max((path.stat().st_mtime_ns for path in manifest_files(self.folder)), default=0)
         return self._written_at
 
     def add(self, entry: Entry) -> None:
         """Record a video that is on disk; the manifest stays as it was where it can't be written."""
-        append_whole(self.folder / NAME, entry.to_line(), "the manifest")
+        append_whole(self.folder / self.name, entry.to_line(), "the manifest")
         self.entries[entry.file] = entry
 
     def clear(self) -> None:
-        """Remove the recorded videos and the manifest; other files stay."""
+        """Remove the recorded videos and the manifests; other files stay."""
         try:
             for entry in self.entries.values():
                 path = self.folder / entry.file
                 if not path.is_dir() or path.is_symlink():
                     path.unlink(missing_ok=True)
-            (self.folder / NAME).unlink(missing_ok=True)
+            for path in manifest_files(self.folder):
+                path.unlink()
         except OSError as error:
             raise CachekitError(f"the videos in {str(self.folder)!r} can't be removed: {reason(error)}") from error
         self.entries = {}
+
+
+def is_of(entry: Entry, folder: Path) -> bool:
+    """Whether the video in the folder is the one that this entry records."""
+    return sha256(folder / entry.file) == entry.sha256
 
 
 def difference(name: str, ours: Any, theirs: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -97,12 +98,15 @@ class Step:
     def relative_change(self, now: torch.Tensor, before: torch.Tensor) -> float:
         """mean |now - before| / mean |before| over all ranks of the session's group; reading it waits for the GPU.
 
-        Both tensors are of one shape; 0 where both are all zeros, infinity where only `before` is.
+        Both tensors are of one shape; 0 where both are all zeros, infinity where only `before` is, NaN where one is.
         """
         change, size = (now - before).abs().mean(), before.abs().mean()
         if self._group is not None:
             change, size = mean_over_ranks(change, size, now.numel(), self._group)
-        return float((change / size).nan_to_num(nan=0.0, posinf=float("inf")).item())
+        value = float((change / size).item())
+        if math.isnan(value) and float(change) == float(size) == 0.0:
+            return 0.0
+        return value
 
 
 def mean_over_ranks(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cachekit.errors import CachekitError
+from cachekit.errors import CachekitError, CachekitWarning
 from cachekit.files.reading import parse_json, read_text
 from cachekit.files.structuring import structure
 from cachekit.files.writing import write_whole
@@ -101,11 +102,18 @@ def load_profile(source: Path | Traversable) -> Profile:
 
 
 def load_folder(folder: Traversable) -> list[Profile]:
-    """All profiles in a folder, by file name; none where there is no folder."""
-    if not folder.is_dir():
+    """All profiles in a folder, by file name; none where there is no folder. A damaged one is warned of."""
+    profiles = []
+    try:
+        files = sorted((file for file in folder.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
+    except OSError:
         return []
-    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".json")), key=lambda entry: entry.name)
-    return [load_profile(file) for file in files]
+    for file in files:
+        try:
+            profiles.append(load_profile(file))
+        except CachekitError as error:
+            warnings.warn(CachekitWarning(f"{error}; it was passed over"), stacklevel=2)
+    return profiles
 
 
 def check_fits(profile: Profile, strategy: str, transformer: str, architecture: Mapping[str, object]) -> None:

@@ -178,10 +178,8 @@ class PluginManager:
             module = import_named(name)
             try:
                 loaded.add(plugin, module)
-            except CachekitError:
-                raise
             except BaseException as error:  # as above
-                if isinstance(error, KeyboardInterrupt):
+                if isinstance(error, KeyboardInterrupt) or describe(plugin) in str(error):
                     raise
                 raise CachekitError(f"the plugin {describe(plugin)} failed: {told(error)}") from error
         return loaded

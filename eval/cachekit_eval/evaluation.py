@@ -146,13 +146,14 @@ class Request:
     @property
     def inputs(self) -> list[Path]:
         """Every file that is read, a folder's frames included."""
-        from cachekit_eval.manifests import FILE_NAME
+        from cachekit_eval.manifests import manifest_file
         from cachekit_eval.numbering import frame_files
 
         folders = (self.gt, *self.gens)
         videos = [video for folder in folders for video in folder.videos.values()]
         frames = [frame for video in videos if video.is_dir() for frame in frame_files(video)[0]]
-        return [*videos, *frames, *(folder.path / FILE_NAME for folder in folders)]
+        manifests = filter(None, (manifest_file(folder.path) for folder in folders))
+        return [*videos, *frames, *manifests]
 
 
 def prepare(gt: PathLike, gens: Sequence[PathLike], options: Options) -> Request:

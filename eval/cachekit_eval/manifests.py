@@ -52,8 +52,8 @@ def read_manifest(folder: Path, videos: Iterable[Path] | None = None) -> Manifes
     A line that is no entry, or has a value that no result can hold, is noted and passed over; so is, where the folder's
     `videos` are given, an entry whose video is not among them.
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
+    path = manifest_file(folder)
+    if path is None:
         return Manifest()
     try:
         lines = path.read_bytes().splitlines()
@@ -79,6 +79,13 @@ def read_manifest(folder: Path, videos: Iterable[Path] | None = None) -> Manifes
         if missing:
             notes.append(f"{quoted(path)} names {listed(missing)}, which the folder does not hold")
     return Manifest(entries, tuple(notes))
+
+
+def manifest_file(folder: Path) -> Path | None:
+    """A folder's manifest: in it, or beside it where it holds videos alone, as VBench wants; None without one."""
+    resolved = folder.resolve()
+    places = (folder / FILE_NAME, resolved.parent / f"{resolved.name}.{FILE_NAME}")
+    return next((path for path in places if path.is_file()), None)
 
 
 class OddValueError(ValueError):

@@ -19,7 +19,6 @@ from attrs import validators
 
 import cachekit
 from cachekit import finite
-from cachekit_teacache.change import relative_l1
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +71,7 @@ class TeaCache(cachekit.Strategy):
         probe = step.probe("modulated_input")
         previous, self._previous = self._previous, probe
         if previous is not None and 0 < step.index < step.total - 1:
-            input_change = relative_l1(probe, previous)
+            input_change = step.relative_change(probe, previous)
             self._warn_of_extrapolation(input_change)
             self._change += polynomial(self.coefficients or (), input_change)
             if self._change < self.thresh:

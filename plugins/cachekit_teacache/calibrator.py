@@ -10,7 +10,6 @@ import numpy as np
 
 import cachekit
 from cachekit import Calibrator, Conditions, streams
-from cachekit_teacache.change import relative_l1
 
 if TYPE_CHECKING:
     import torch
@@ -39,8 +38,8 @@ class PolynomialCalibrator(Calibrator):
         now = (step.probe("modulated_input"), streams(residual)[0])
         if step.index > 0:
             before = self._before[step.branch]
-            self._inputs.append(relative_l1(now[0], before[0]))
-            self._outputs.append(relative_l1(now[1], before[1]))
+            self._inputs.append(step.relative_change(now[0], before[0]))
+            self._outputs.append(step.relative_change(now[1], before[1]))
         self._before[step.branch] = now
         self._runs += step.branch == 0 and step.index == step.total - 1
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -198,7 +199,7 @@ def test_an_output_is_never_an_input(folders, cachekit, tmp_path, option, target
     arguments = ("eval", "--gt", folders[0], "--gen", folders[1], "--metrics", "psnr,lpips")
     status, _, err = cachekit(*arguments, "--lpips-weights", tmp_path / "weights.pth", option, tmp_path / target)
     assert status == 2
-    assert "is one of the files to be compared" in err
+    assert re.search("is one of the files to be compared|would write onto", err)
     assert {path: path.read_bytes() for folder in folders for path in folder.iterdir()} == before
 
 
@@ -215,7 +216,7 @@ def test_two_outputs_are_two_files(folders, cachekit, tmp_path):
     status, _, err = cachekit(*arguments, "--json", tmp_path / "r", "--csv", tmp_path / "sub" / ".." / "r")
     assert status == 2
     status, _, err = cachekit(*arguments, "--json", tmp_path / "r", "--csv", tmp_path / "r")
-    assert (status, "name two files" in err) == (2, True)
+    assert (status, "name two" in err) == (2, True)
 
 
 def test_an_output_that_fails_leaves_what_was_there(folders, tmp_path, monkeypatch):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import lru_cache
 from pathlib import Path
 
 
+@lru_cache
 def machine_name(device: str) -> str:
     """Processor, threads and torch's version; the GPU where the work was on one."""
     import torch
