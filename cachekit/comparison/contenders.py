@@ -111,7 +111,7 @@ class Field:
         for solver in (None, *SOLVERS):
             sampling = {"spacing": spacing} | ({} if solver is None else {"solver": solver})
             setting = attrs.evolve(self.base, steps=steps, model_options={**self.base.model_options, **sampling})
-            words = f"uncached, {steps} steps spaced {spacing:g}" + (f", {solver}" if solver else "")
+            words = f"uncached, spaced {spacing:g}, {steps} steps" + (f", {solver}" if solver else "")
             kind: Kind = "better solver" if solver else "fewer steps, spaced well"
             contenders.append(Contender(kind, words, UNCACHED, None, {}, setting, None, sampling))
         return contenders
