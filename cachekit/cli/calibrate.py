@@ -107,6 +107,8 @@ def measured(
     prompts: tuple[str, ...],
     prompts_from: str | None,
     steps: int | None,
+    spacing: float | None,
+    solver: str | None,
     guidance_scale: float | None,
     seed: int,
     videos_per_prompt: int,
@@ -124,7 +126,9 @@ def measured(
     from cachekit.scaling.ledger import Ledger
 
     calibrated_strategy(strategy)
-    chosen = choose_model(model_spec, get_plugins(), {"weights": weights, "offload": offload})
+    chosen = choose_model(
+        model_spec, get_plugins(), {"weights": weights, "offload": offload, "spacing": spacing, "solver": solver}
+    )
     model = chosen.model
     texts = collect_prompts(prompts, prompts_from) or list(model.calibration_prompts or model.example_prompts)
     requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)

@@ -9,6 +9,8 @@ import click
 from cachekit.cli.command_line import command_line
 from cachekit.cli.config import config_option
 from cachekit.cli.options import (
+    MOST_STEPS,
+    Whole,
     json_option,
     model_options,
     plugin_option,
@@ -65,6 +67,11 @@ DEFAULT_STRATEGIES = ("magcache", "teacache")
     show_default=True,
     help="Folder of the report and of the videos.",
 )
+@click.option(
+    "--reference-steps",
+    type=Whole(2, MOST_STEPS),
+    help="Judge everything against the model with so many steps too, which is nearer to the true solution.",
+)
 @share_option
 @config_option
 @plugin_option
@@ -82,6 +89,8 @@ def compare(
     prompts: tuple[str, ...],
     prompts_from: str | None,
     steps: int | None,
+    spacing: float | None,
+    solver: str | None,
     guidance_scale: float | None,
     seed: int,
     videos_per_prompt: int,
@@ -91,15 +100,16 @@ def compare(
     metrics: str | None,
     lpips_weights: str | None,
     report: Path,
+    reference_steps: int | None,
     shard: str | None,
     json_file: str | None,
 ) -> int:
     """Run the uncached model and a grid of settings on the same prompts and seeds, judge them, and write a report.
 
-    Beside the settings run two baselines, at each number of computed steps that occurs: the model with fewer steps,
-    and computing at equal intervals. The same command again goes on where it was stopped; with another setting, only
-    that one runs. Without prompts, the model's examples are made. Of several shares the last to be done writes the
-    report.
+    Beside the settings run baselines, at each number of computed steps that occurs: the model with fewer steps, even,
+    spaced well and by better solvers, and computing at equal intervals. The same command again goes on where it was
+    stopped; with another setting, only that one runs. Without prompts, the model's examples are made. Of several shares
+    the last to be done writes the report.
     """
     from cachekit.cli.comparing import Asked, run_comparison, show_comparison
     from cachekit.cli.progress import progress
@@ -118,6 +128,8 @@ def compare(
         offload=offload,
         prompts=tuple(collect_prompts(prompts, prompts_from)),
         steps=steps,
+        spacing=spacing,
+        solver=solver,
         guidance_scale=guidance_scale,
         seed=seed,
         videos_per_prompt=videos_per_prompt,
@@ -126,6 +138,7 @@ def compare(
         video_format=video_format,
         metrics=metrics,
         lpips_weights=lpips_weights,
+        reference_steps=reference_steps,
         command=command_line(context),
     )
     with progress(0) as shown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from cachekit.cli.choices import ChosenModel
     from cachekit.comparison.contenders import Contender, ResolveCache
     from cachekit.comparison.results import Comparison
+    from cachekit.comparison.spacing import Spacings
     from cachekit.generation.generate import Cache
-    from cachekit.interface.model import Pipeline
+    from cachekit.generation.manifest import Setting
+    from cachekit.interface.model import Model, Pipeline
     from cachekit.interface.progress import Progress
     from cachekit.registry.grid import Choice
     from cachekit.registry.plugins import PluginManager
@@ -50,6 +53,9 @@ class Asked:
     metrics: str | None
     lpips_weights: str | None
     command: str = attrs.field(eq=False)
+    spacing: float | None = None
+    solver: str | None = None
+    reference_steps: int | None = None
 
     def save(self, report: Path) -> None:
         from cachekit.files.writing import write_whole
@@ -73,6 +79,8 @@ class Done:
     """What a comparison came to, or what of it is to come."""
 
     comparison: Comparison
+    second: Comparison | None = None
+    """The same judged against the reference of more steps, where one was named."""
     to_come: int = 0
     """Videos that other shares have not made yet; there is no report until there are none."""
 
@@ -88,7 +96,7 @@ def run_comparison(
     from cachekit.cli.choices import choose_device, choose_model, load_pipeline, uncached_setting
     from cachekit.comparison.collecting import collect
     from cachekit.comparison.contenders import Field
-    from cachekit.comparison.page import write_report
+    from cachekit.comparison.page import REFERENCE, write_report
     from cachekit.comparison.quality import FILE as QUALITY
     from cachekit.comparison.quality import Judge
     from cachekit.comparison.running import Runner
@@ -102,7 +110,8 @@ def run_comparison(
     from cachekit.registry.plugins import get_plugins
 
     plugins = get_plugins()
-    chosen = choose_model(asked.model_spec, plugins, {"weights": asked.weights, "offload": asked.offload})
+    extra = {name: getattr(asked, name) for name in ("weights", "offload", "spacing", "solver")}
+    chosen = choose_model(asked.model_spec, plugins, extra)
     model = chosen.model
     base = uncached_setting(
         chosen,
@@ -116,6 +125,7 @@ def run_comparison(
     known = [{registration.name for registration in part} for part in (plugins.strategies, plugins.predictors)]
     choices = grid(expand(asked.strategies, known[0]), expand(asked.predictors, known[1]))
     uncached = field.uncached()
+    reference = field.reference(asked.reference_steps) if asked.reference_steps else None
     settings = [field.setting(strategy, predictor) for strategy, predictor in choices]
     filling = list(dict.fromkeys(setting.predictor for setting in settings if setting.predictor))
 
@@ -133,6 +143,7 @@ def run_comparison(
         "device": base.device,
         "dtype": base.dtype,
         "prompts": [{"prompt": request.prompt, "seed": request.seed} for request in everything],
+        "against": uncached.label,
     }
     check_folder(report)
     names = [share.named(Path(name)).name if share else name for name in (NAME, QUALITY)]
@@ -143,14 +154,15 @@ def run_comparison(
     def pipeline() -> Pipeline:
         return load_pipeline(model, [request.prompt for request in requests], device=base.device, dtype=base.dtype)
 
-    planned = {count for count in map(field.planned_count, settings) if count is not None}
-    contenders = [uncached, *settings, *baselines(planned)]
     if not made:
         pipeline()
     make_folder(report)
+    field = attrs.evolve(field, spacing=spacings_of(asked, model, base, pipeline, report).best)
     with owned(report, "cachekit compare", name=lock), Runner(pipeline, requests, report, shown, names[0]) as runner:
         asked.save(report)
         judge.recall()
+        planned = {count for count in map(field.planned_count, settings) if count is not None}
+        contenders = [uncached, *filter(None, [reference]), *settings, *baselines(planned)]
         if made and (lacking := runner.to_come(contenders)):
             contender, request = lacking[0]
             raise CachekitError(
@@ -159,16 +171,42 @@ def run_comparison(
             )
         runner.run(contenders, baselines)
         comparison = collect(runner, uncached, judge, about)
+        whole = runner
         if share is not None:
             whole = runner.widened(everything)
             lacking = whole.to_come(contenders)
             if lacking:
-                return Done(comparison, len(lacking))
+                return Done(comparison, to_come=len(lacking))
             whole.run(contenders, baselines)
             judge.recall()
             comparison = collect(whole, uncached, judge, about)
+        second = collect(whole, reference, judge, {**about, "against": reference.label}) if reference else None
     write_report(report, comparison)
-    return Done(comparison)
+    if second is not None:
+        write_report(report, second, stem=REFERENCE)
+    return Done(comparison, second=second)
+
+
+def spacings_of(asked: Asked, model: Model, base: Setting, pipeline: Callable[[], Pipeline], report: Path) -> Spacings:
+    """Where fewer steps of this model lie best, as far as it is known, and what measures the rest."""
+    from cachekit.attaching.attach import all_profiles
+    from cachekit.comparison.spacing import FILE, PROMPTS, Spacings, known_spacings
+    from cachekit.generation.checked_model import architecture_of
+    from cachekit.generation.generate import make_requests
+    from cachekit.registry.parameters import digest
+    from cachekit.registry.plugins import get_plugins
+
+    calibration = list(model.calibration_prompts or model.example_prompts)[:PROMPTS]
+    profiles = all_profiles(get_plugins())
+    return Spacings(
+        pipeline=pipeline,
+        requests=make_requests(calibration, 0, 1),
+        steps=base.steps,
+        guidance_scale=base.guidance_scale,
+        known=known_spacings(profiles, architecture_of(model), base.steps, base.guidance_scale),
+        kept=report / FILE,
+        of=digest(attrs.asdict(base)),
+    )
 
 
 def resolver(chosen: ChosenModel, profiles: tuple[str, ...], plugins: PluginManager) -> ResolveCache:
@@ -197,6 +235,7 @@ def show_comparison(done: Done, report: Path, share: Share | None, json_file: st
 
     from cachekit.cli.comparison_table import show_table
     from cachekit.cli.report import console, write_json
+    from cachekit.comparison.page import REFERENCE
     from cachekit.comparison.results import as_json
     from cachekit.files.text import plain
 
@@ -210,6 +249,10 @@ def show_comparison(done: Done, report: Path, share: Share | None, json_file: st
         )
     else:
         shown_on.print(f"report: {report / 'index.html'}")
+    if done.second is not None:
+        shown_on.print(f"against {done.second.about['against']}:")
+        show_table(shown_on, done.second)
+        shown_on.print(f"report: {report / f'{REFERENCE}.html'}")
     for row, video in comparison.failures:
         click.echo(f"cachekit: {plain(f'{row.label}: {video.name}: {video.failure}')}", err=True)
     content: dict[str, Any] = as_json(comparison)

@@ -106,6 +106,10 @@ prompt_options = grouped(
 
 sampling_options = grouped(
     click.option("--steps", type=Whole(1, MOST_STEPS), help="Denoising steps  [default: the model's]."),
+    click.option(
+        "--spacing", type=Finite(), metavar="R", help="Steps nearer to noise: r t / (1 + (r - 1) t)  [default: even]."
+    ),
+    click.option("--solver", metavar="NAME", help="The sampler's solver: euler, ab2 or dpm2m  [default: the model's]."),
     click.option("--guidance-scale", type=Finite(), help="Classifier-free guidance  [default: the model's]."),
     click.option(
         "--seed", type=Whole(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the first video's noise."

@@ -81,6 +81,8 @@ def run(
     weights: str | None,
     offload: bool,
     steps: int | None,
+    spacing: float | None,
+    solver: str | None,
     guidance_scale: float | None,
     seed: int,
     videos_per_prompt: int,
@@ -119,7 +121,9 @@ def run(
                 "choose another --out, or remove the folder first"
             )
         plugins = get_plugins()
-        chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
+        chosen = choose_model(
+            model_spec, plugins, {"weights": weights, "offload": offload, "spacing": spacing, "solver": solver}
+        )
         model = chosen.model
         step_count = steps or model.steps
         cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)

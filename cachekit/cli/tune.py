@@ -67,6 +67,8 @@ def tune(
     prompts_from: str | None,
     check_from: str | None,
     steps: int | None,
+    spacing: float | None,
+    solver: str | None,
     guidance_scale: float | None,
     seed: int,
     device: str,
@@ -106,7 +108,9 @@ def tune(
     space = space_of(plugins.strategies[strategy].value, strategy, fixed, searched)
     names = [registration.name for registration in plugins.predictors]
     filling = expand(predictors or names, names)
-    chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
+    chosen = choose_model(
+        model_spec, plugins, {"weights": weights, "offload": offload, "spacing": spacing, "solver": solver}
+    )
     model = chosen.model
     base = uncached_setting(
         chosen,

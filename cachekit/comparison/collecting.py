@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from cachekit.comparison.contenders import Contender
 from cachekit.comparison.quality import Judge, Pair
 from cachekit.comparison.results import Comparison, Video, row_of
@@ -22,17 +24,18 @@ def collect(
     about: dict[str, Any],
     on_pair: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Judge every video that was made against the uncached one of its prompt and seed."""
+    """Judge every video that was made against the one that `uncached` made of its prompt and seed."""
+    contenders = [seen_from(contender, uncached) for contender in runner.made.values()]
     references = {outcome.request.name: outcome for outcome in runner.of(uncached)}
     pairs: dict[tuple[str, str], Pair] = {}
-    for contender in runner.made.values():
+    for contender in contenders:
         for outcome in runner.of(contender):
             pair = pair_of(runner.folder, uncached, references[outcome.request.name], contender, outcome)
-            if pair is not None and contender is not uncached:
+            if pair is not None and contender.folder != uncached.folder:
                 pairs[contender.folder, outcome.request.name] = pair
     refused = judge.judge(pairs.values(), on_pair)
     rows = []
-    for contender in runner.made.values():
+    for contender in contenders:
         videos = []
         for outcome in runner.of(contender):
             reference = references[outcome.request.name]
@@ -50,6 +53,16 @@ def machines_of(runner: Runner) -> list[str]:
     """The machines that the videos were made on, each once: seconds of unlike ones are not set against each other."""
     made = (outcome.entry for contender in runner.made.values() for outcome in runner.of(contender))
     return list(dict.fromkeys(entry.machine for entry in made if entry is not None and entry.machine))
+
+
+def seen_from(contender: Contender, reference: Contender) -> Contender:
+    """A contender as it stands in a comparison with this reference, whose row is the uncached one there."""
+    if contender.folder == reference.folder:
+        return attrs.evolve(contender, kind="uncached")
+    if contender.kind in ("uncached", "reference"):
+        steps = contender.setting.steps
+        return attrs.evolve(contender, kind="fewer steps", label=f"uncached, {steps} steps")
+    return contender
 
 
 def pair_of(

@@ -11,7 +11,7 @@ const byId = (id) => document.getElementById(id);
 const digits = (value, count) => (value === null || value === undefined ? "–" : value.toFixed(count));
 const metricDigits = (metric) => (metric.unit ? 2 : 4);
 const names = (key) => [...new Set(results.rows.map(key))].filter((name) => name !== null);
-const groupOf = (row) => (row.kind === "fewer steps" ? "uncached, fewer steps" : row.strategy);
+const groupOf = (row) => (row.strategy === "none" && row.kind !== "uncached" ? `uncached, ${row.kind}` : row.strategy);
 const groups = names((row) => (row.kind === "uncached" ? null : groupOf(row)));
 const predictors = names((row) => row.predictor);
 const colourOf = (row) => (row.kind === "uncached" ? "#1c2330" : COLOURS[groups.indexOf(groupOf(row)) % COLOURS.length]);

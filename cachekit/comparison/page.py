@@ -13,7 +13,9 @@ from cachekit.comparison.results import Comparison, as_csv, as_json
 from cachekit.errors import CachekitError
 from cachekit.files.writing import clean_leftovers, write_whole
 
-PAGE, TEMPLATE = "index.html", "page.html.j2"
+PAGE, DATA, TEMPLATE = "index", "results", "page.html.j2"
+REFERENCE = "reference"
+"""Stem of the files of a comparison with another reference than the uncached model."""
 
 
 def check_page_can_be_made() -> None:
@@ -22,14 +24,14 @@ def check_page_can_be_made() -> None:
         raise CachekitError("the report's page needs jinja2; install it with `pip install 'cachekit-dit[report]'`")
 
 
-def write_report(folder: Path, comparison: Comparison) -> None:
-    """Write the page and the data into the folder, each file whole or not at all."""
+def write_report(folder: Path, comparison: Comparison, stem: str | None = None) -> None:
+    """Write the page and the data into the folder, each file whole or not at all; `stem` names them otherwise."""
     content = as_json(comparison)
     clean_leftovers(folder)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    for name, made in (("results.json", text), ("results.csv", as_csv(comparison))):
+    for name, made in ((f"{stem or DATA}.json", text), (f"{stem or DATA}.csv", as_csv(comparison))):
         write_whole(folder / name, made, "the report's file")
-    write_whole(folder / PAGE, page(for_page(folder, content)), "the report's file")
+    write_whole(folder / f"{stem or PAGE}.html", page(for_page(folder, content)), "the report's file")
 
 
 def for_page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:

@@ -127,7 +127,10 @@ class Runner:
         def on_step(_: Request, done: int) -> None:
             self.shown.step(done, setting.steps)
 
-        work = generate_folder(self.pipeline(), [request], contender.cache, setting, manifest, on_step=on_step)
+        pipeline = self.pipeline()
+        if contender.sampling:
+            pipeline = pipeline.resampled(**contender.sampling)
+        work = generate_folder(pipeline, [request], contender.cache, setting, manifest, on_step=on_step)
         return next(work)
 
     def _warm_up(self, request: Request, guidance_scale: float) -> None:

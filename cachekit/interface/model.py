@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from cachekit.errors import CachekitError
 from cachekit.interface.conditions import Conditions
 
 if TYPE_CHECKING:
@@ -81,6 +82,16 @@ class Pipeline(ABC):
 
         The same arguments give the same latents.
         """
+
+    def resampled(self, *, spacing: float | None = None, solver: str | None = None) -> Pipeline:
+        """This pipeline, its parts shared, with timesteps spaced so and this solver (None for its model's plain ones).
+
+        CachekitError where its sampler has no such options.
+        """
+        raise CachekitError(
+            f"{type(self).__name__} can't space its timesteps or solve otherwise; for a diffusers pipeline that is "
+            "its scheduler's"
+        )
 
     def peak_memory_bytes(self) -> int | None:
         """The most memory used so far, of the GPU where it runs there; None where the model does not count it."""

@@ -48,11 +48,13 @@ class VideoSize:
         }
         return {name: torch.tensor([value], dtype=dtype, device=device) for name, value in told.items()}
 
-    def timesteps(self, steps: int, dtype: torch.dtype, *, transform: bool) -> tuple[float, ...]:
+    def timesteps(
+        self, steps: int, dtype: torch.dtype, *, transform: bool, spacing: float | None = None
+    ) -> tuple[float, ...]:
         """The timestep of each step."""
         sizes = self.conditions(dtype)
         del sizes["fps"]
-        sampler = RFlowSampler(steps, use_timestep_transform=transform)
+        sampler = RFlowSampler(steps, use_timestep_transform=transform, spacing=spacing)
         return tuple(float(timestep) for timestep in sampler.timesteps(**sizes))
 
 
@@ -68,6 +70,8 @@ class OpenSoraPipeline(Pipeline):
     size: VideoSize
     device: torch.device
     timestep_transform: bool = True
+    spacing: float | None = None
+    solver: str | None = None
     offload: bool = False
     """Whether text encoder and VAE wait on the CPU and are on the device for their own stage alone."""
 
@@ -98,7 +102,10 @@ class OpenSoraPipeline(Pipeline):
         return warnings
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        return self.size.timesteps(steps, self.dtype, transform=self.timestep_transform)
+        return self.size.timesteps(steps, self.dtype, transform=self.timestep_transform, spacing=self.spacing)
+
+    def resampled(self, *, spacing: float | None = None, solver: str | None = None) -> OpenSoraPipeline:
+        return attrs.evolve(self, spacing=spacing, solver=solver)
 
     def encode_text(self, prompt: str) -> TextEmbedding:
         with self._on_device(self.text_encoder.model):
@@ -118,7 +125,7 @@ class OpenSoraPipeline(Pipeline):
             raise TypeError(f"denoise takes what encode_text returns, not a {type(text).__name__}")
         shape = latent_size(self.size.frames, self.size.height, self.size.width)
         noise = torch.randn(1, self.vae.latent_channels, *shape, generator=torch.Generator().manual_seed(seed))
-        sampler = RFlowSampler(steps, guidance_scale, self.timestep_transform)
+        sampler = RFlowSampler(steps, guidance_scale, self.timestep_transform, self.spacing, self.solver)
         return sampler.sample(
             self.transformer,
             noise.to(self.device, self.dtype),

@@ -29,6 +29,8 @@ def stamps(report: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in report.rglob("videos/*/*.mkv")}
 
 
+SAMPLED = ("fewer steps, spaced well", "better solver")
+"""Kinds of the baselines that a better sampler makes."""
 PATTERNS = ("--strategy", "fixed:pattern=XXXX..XX,XX..X..X", "--predictor", "reuse,taylor")
 """A grid that takes no profile: two patterns with both predictors."""
 
@@ -67,7 +69,7 @@ def test_the_grid_runs_with_the_uncached_model_and_both_baselines(
     grid = ("--strategy", "fixed:pattern=XX.XX.XX", "--strategy", "teacache:thresh=0.6", "--predictor", "reuse,taylor")
     status, _, errors = compare(*grid, "--profile", profile)
     assert status == 0, errors
-    found = rows(tmp_path / "report")
+    found = {label: row for label, row in rows(tmp_path / "report").items() if row["kind"] not in SAMPLED}
     counts = {
         video["pattern"].count("X") for row in found.values() for video in row["videos"] if row["kind"] == "setting"
     }
@@ -110,8 +112,8 @@ def test_settings_are_interleaved_within_each_prompt(compared: tuple[Path, str, 
     _, _, errors = compared
     lines = [line for line in errors.splitlines() if line.startswith("[")]
     order = ["circle" if "red-circle" in line else "square" for line in lines]
-    assert order == ["circle"] * 11 + ["square"] * 11
-    assert lines[0].partition(" ")[2].split(":")[0] != lines[11].partition(" ")[2].split(":")[0]
+    assert order == ["circle"] * 17 + ["square"] * 17
+    assert lines[0].partition(" ")[2].split(":")[0] != lines[17].partition(" ")[2].split(":")[0]
 
 
 def test_the_frontier_holds_what_no_other_beats(report: Path) -> None:

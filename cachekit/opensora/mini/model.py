@@ -10,6 +10,7 @@ import attrs
 from cachekit.interface.model import Model
 from cachekit.opensora.adapter import opensora_architecture
 from cachekit.opensora.mini.config import transformer_sizes
+from cachekit.opensora.solvers import even_timesteps, solver_field, spacing_field
 
 if TYPE_CHECKING:
     from cachekit.opensora.mini.pipeline import MiniPipeline
@@ -44,6 +45,8 @@ class OpenSoraMini(Model):
     weights: str | None = attrs.field(
         default=None, metadata={"help": "safetensors file to load in place of the shipped weights"}
     )
+    spacing: float | None = spacing_field()
+    solver: str | None = solver_field()
 
     def architecture(self) -> dict[str, object]:
         return opensora_architecture(**attrs.asdict(transformer_sizes(self.weights_path())))
@@ -53,9 +56,9 @@ class OpenSoraMini(Model):
         return Path(self.weights) if self.weights is not None else Path(__file__).with_name("weights.safetensors")
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        return tuple((1 - i / steps) * 1000.0 for i in range(steps))
+        return even_timesteps(steps, self.spacing)
 
     def load(self, *, device: str, dtype: str | None) -> MiniPipeline:
         from cachekit.opensora.mini.pipeline import load_pipeline
 
-        return load_pipeline(self, self.weights_path(), device=device, dtype=dtype)
+        return load_pipeline(self.weights_path(), device=device, dtype=dtype, spacing=self.spacing, solver=self.solver)

@@ -15,12 +15,13 @@ from torch import nn
 from cachekit.errors import CachekitError
 from cachekit.files.structuring import structure
 from cachekit.generation.finite import check_frames
-from cachekit.interface.model import Model, Pipeline
+from cachekit.interface.model import Pipeline
 from cachekit.opensora.mini import scenes
 from cachekit.opensora.mini.autoencoder import Autoencoder, AutoencoderConfig
 from cachekit.opensora.mini.config import read_config, transformer_sizes
 from cachekit.opensora.mini.text import TextConfig, TextEncoder, tokenize, unknown_words
 from cachekit.opensora.sampler import RFlowSampler
+from cachekit.opensora.solvers import even_timesteps
 from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
 from cachekit.opensora.weights import check_keys
 
@@ -43,7 +44,8 @@ class MiniPipeline(Pipeline):
     text: TextEncoder
     transformer: STDiT3
     autoencoder: Autoencoder
-    model: Model
+    spacing: float | None = None
+    solver: str | None = None
     calls_per_step: int = 1
     guidance_in_batch: bool = True
     fps: float = scenes.FPS
@@ -58,7 +60,10 @@ class MiniPipeline(Pipeline):
         return [f"opensora-mini has never seen {unknown} and leaves it out of {prompt!r}"] if unknown else []
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        return self.model.timesteps(steps)
+        return even_timesteps(steps, self.spacing)
+
+    def resampled(self, *, spacing: float | None = None, solver: str | None = None) -> MiniPipeline:
+        return attrs.evolve(self, spacing=spacing, solver=solver)
 
     @torch.no_grad()
     def encode_text(self, prompt: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,7 +87,13 @@ class MiniPipeline(Pipeline):
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(1, channels, LATENT_FRAMES, LATENT_SIDE, LATENT_SIDE, generator=generator)
         side = torch.full((1,), float(scenes.HEIGHT), device=self.device)
-        sampler = RFlowSampler(steps=steps, guidance_scale=guidance_scale, use_timestep_transform=False)
+        sampler = RFlowSampler(
+            steps=steps,
+            guidance_scale=guidance_scale,
+            use_timestep_transform=False,
+            spacing=self.spacing,
+            solver=self.solver,
+        )
         return sampler.sample(
             self.transformer,
             noise.to(self.device),
@@ -103,8 +114,10 @@ class MiniPipeline(Pipeline):
         return ((video.float() + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu()
 
 
-def load_pipeline(model: Model, path: Path, *, device: str, dtype: str | None) -> MiniPipeline:
-    """The model's pipeline with the weights of that file, in float32 unless `dtype` says otherwise."""
+def load_pipeline(
+    path: Path, *, device: str, dtype: str | None, spacing: float | None = None, solver: str | None = None
+) -> MiniPipeline:
+    """The pipeline with the weights of that file, in float32 unless `dtype` says otherwise."""
     config = structure_config(path)
     tensors = {key: tensor.float() for key, tensor in load_file(path).items()}
     makers: dict[str, Callable[[], nn.Module]] = {
@@ -119,7 +132,7 @@ def load_pipeline(model: Model, path: Path, *, device: str, dtype: str | None) -
         module = modules[name] = make()
         load_part(name, module, part)
         module.eval().requires_grad_(False).to(device=device, dtype=getattr(torch, dtype or "float32"))
-    return MiniPipeline(model=model, **modules)  # type: ignore[arg-type]
+    return MiniPipeline(spacing=spacing, solver=solver, **modules)  # type: ignore[arg-type]
 
 
 def structure_config(path: Path) -> MiniConfig:
