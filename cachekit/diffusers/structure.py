@@ -130,7 +130,7 @@ def form_of(block: nn.Module, told: tuple[str, ...] | None, transformer: str) ->
 @lru_cache
 def parameters_of(kind: Any) -> tuple[str, ...]:
     """What a block class's forward calls its parameters."""
-    return tuple(inspect.signature(kind.forward).parameters)[1:]  # type: ignore[attr-defined]
+    return tuple(inspect.signature(kind.forward).parameters)[1:]
 
 
 @lru_cache
@@ -142,7 +142,7 @@ def returned_by(kind: Any) -> tuple[str, ...] | None:
     """
     parameters = parameters_of(kind)
     try:
-        source = textwrap.dedent(inspect.getsource(inspect.unwrap(kind.forward)))  # type: ignore[attr-defined]
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(kind.forward)))
         function = ast.parse(source).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         return None
