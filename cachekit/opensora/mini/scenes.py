@@ -74,14 +74,14 @@ def draw_sprite(rng: random.Random) -> Sprite:
     return Sprite(rng.choice(list(COLOURS)), shape, rng.choice(motions))
 
 
-def draw_scenes(seed: int, *, held_out: bool, sprites: int | None = None) -> Iterator[Scene]:
+def draw_scenes(seed: int, *, held_out: bool, sprites: int | None = None, single_share: float = 0.6) -> Iterator[Scene]:
     """Seeded scenes without end, of the training sentences or of the held-out ones.
 
-    `sprites` fixes the number of objects; None draws one (60%) or two of different colours.
+    `sprites` fixes the number of objects; None draws one (`single_share` of the time) or two of different colours.
     """
     rng = random.Random(seed)
     while True:
-        count = sprites or (1 if rng.random() < 0.6 else 2)
+        count = sprites or (1 if rng.random() < single_share else 2)
         drawn = tuple(draw_sprite(rng) for _ in range(count))
         scene = Scene(drawn, rng.choice(BACKGROUNDS))
         if len({sprite.colour for sprite in drawn}) == count and scene.held_out == held_out:
@@ -144,34 +144,68 @@ class Path:
     radius: float
 
 
-def draw_path(sprite: Sprite, rng: random.Random) -> Path:
-    radius = rng.uniform(9, 12)
+@attrs.frozen
+class Field:
+    """The part of the frame that a sprite and its path stay in, in pixels."""
+
+    left: float = 0.0
+    top: float = 0.0
+    right: float = WIDTH
+    bottom: float = HEIGHT
+
+
+SINGLE_RADIUS, PAIR_RADIUS = (9.0, 12.0), (8.5, 10.0)
+SINGLE_TRAVEL, PAIR_TRAVEL = (24.0, 34.0), (18.0, 24.0)
+"""Pixels: how large a sprite is and how far it goes, alone or as one of two."""
+
+
+def draw_path(sprite: Sprite, rng: random.Random, field: Field, radius: float, travel: tuple[float, float]) -> Path:
+    """A path that stays in `field`; as long as `travel` says, or as the field allows."""
     time = torch.linspace(0, 1, FRAMES)
     margin = radius + 1
     if sprite.direction is None:
-        centre = torch.tensor([rng.uniform(margin, WIDTH - margin), rng.uniform(margin, HEIGHT - margin)])
+        x = rng.uniform(field.left + margin, field.right - margin)
+        y = rng.uniform(field.top + margin, field.bottom - margin)
         turn = rng.uniform(0.8, 1.2) * math.pi
-        return Path(centre.expand(FRAMES, 2), rng.uniform(0, 2 * math.pi) + turn * time, radius)
-    travel = rng.uniform(24, 34)
+        return Path(torch.tensor([x, y]).expand(FRAMES, 2), rng.uniform(0, 2 * math.pi) + turn * time, radius)
     dx, dy = DIRECTIONS[sprite.direction]
+    length = (field.right - field.left) * abs(dx) + (field.bottom - field.top) * abs(dy)
+    gone = min(rng.uniform(*travel), length - 2 * margin)
 
-    def start(size: int, heading: float) -> float:
-        low = margin + (travel if heading < 0 else 0)
-        high = size - margin - (travel if heading > 0 else 0)
-        return rng.uniform(low, high)
+    def start(low: float, high: float, heading: float) -> float:
+        return rng.uniform(low + margin + gone * (heading < 0), high - margin - gone * (heading > 0))
 
-    begin = torch.tensor([start(WIDTH, dx), start(HEIGHT, dy)])
-    centre = begin + travel * time[:, None] * torch.tensor([dx, dy])
-    return Path(centre, torch.zeros(FRAMES), radius)
+    begin = torch.tensor([start(field.left, field.right, dx), start(field.top, field.bottom, dy)])
+    return Path(begin + gone * time[:, None] * torch.tensor([dx, dy]), torch.zeros(FRAMES), radius)
+
+
+def share_frame(scene: Scene, radii: tuple[float, float], rng: random.Random) -> tuple[Field, Field]:
+    """Where each of two sprites moves: the first named above the second if both go left or right, else left of it.
+
+    One that crosses the frame sideways gets all that the other, as narrow as it is, leaves free.
+    """
+    sideways = [sprite.direction in ("left", "right") for sprite in scene.sprites]
+    size = HEIGHT if all(sideways) else WIDTH
+    narrow = [2 * (radius + 1) for radius in radii]
+    if sum(sideways) == 1:
+        border = size - narrow[1] if sideways[0] else narrow[0]
+    else:
+        border = rng.uniform(narrow[0], size - narrow[1])
+    if all(sideways):
+        return Field(bottom=border), Field(top=border)
+    return Field(right=border), Field(left=border)
 
 
 def draw_paths(scene: Scene, rng: random.Random) -> list[Path]:
-    """A path a sprite, kept apart where a few draws manage it."""
-    for _ in range(30):
-        paths = [draw_path(sprite, rng) for sprite in scene.sprites]
-        if len(paths) == 1 or (paths[0].centre - paths[1].centre).norm(dim=1).min() > sum(p.radius for p in paths):
-            break
-    return paths
+    """A path a sprite; two never overlap."""
+    if len(scene.sprites) == 1:
+        return [draw_path(scene.sprites[0], rng, Field(), rng.uniform(*SINGLE_RADIUS), SINGLE_TRAVEL)]
+    radii = (rng.uniform(*PAIR_RADIUS), rng.uniform(*PAIR_RADIUS))
+    fields = share_frame(scene, radii, rng)
+    return [
+        draw_path(sprite, rng, field, radius, PAIR_TRAVEL)
+        for sprite, field, radius in zip(scene.sprites, fields, radii, strict=True)
+    ]
 
 
 def render(scene: Scene, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
