@@ -360,8 +360,7 @@ class Session:
     @property
     def _ahead(self) -> bool:
         """Whether the strategy plans, with a predictor that needs nothing of a step but its position."""
-        plan, predictor = self._schedule.settle(0)
-        return plan is not None and predicts_ahead(predictor)
+        return type(self.strategy).plan is not Strategy.plan and predicts_ahead(self.predictor)
 
     def _settle(self, steps: int, timesteps: tuple[float, ...] | None) -> Schedule:
         """All that depends on the schedule alone; CachekitError where the strategy refuses it."""

@@ -113,7 +113,7 @@ def test_what_cannot_work_is_refused_in_a_sentence(transformer, strategy, option
 
 
 def test_a_model_of_no_known_structure_is_refused_with_the_adapters_there_are():
-    with pytest.raises(cachekit.CachekitError, match=r"no adapter fits a Strange; there are opensora"):
+    with pytest.raises(cachekit.CachekitError, match=r"no adapter fits a Strange; there are diffusers, opensora"):
         cachekit.attach(Strange(), "none", steps=4)
 
 
