@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LARGEST_FILE = 256 * 2**20
 """Bytes up to which a file is read: a calibration of a thousand steps takes 20 MB."""
+CHUNK = 2**20
+"""Bytes read at once."""
 DEEPEST = 64
 """Levels of lists and objects in JSON."""
 LARGEST_WHOLE = 2**64 - 1
@@ -34,10 +36,13 @@ def read_bytes(path: Path | Traversable, limit: int = LARGEST_FILE) -> bytes:
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, which pathlib does not open
         if hasattr(os, "set_blocking"):
             os.set_blocking(descriptor, True)
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise ValueError(f"it is longer than {limit // 2**20} MiB")
-    return data
+        parts, length = [], 0
+        while part := file.read(CHUNK):  # a read of `limit` would take that much memory, however short the file
+            parts.append(part)
+            length += len(part)
+            if length > limit:
+                raise ValueError(f"it is longer than {limit // 2**20} MiB")
+    return b"".join(parts)
 
 
 def read_text(path: Path | Traversable, limit: int = LARGEST_FILE) -> str:

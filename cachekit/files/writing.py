@@ -65,6 +65,9 @@ def append_whole(path: Path, line: str, what: str) -> None:
 
     Raises the CachekitError of `unwritten` where it can't be written.
     """
+    if not path.exists():
+        write_whole(path, line, what)
+        return
     try:
         with path.open("ab+") as file:
             end = _last_line_end(file.seek(0, os.SEEK_END), path)
