@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
-
-import torch
+from typing import TYPE_CHECKING, TypeAlias
 
 import cachekit
+
+if TYPE_CHECKING:
+    import torch
 
 Grid: TypeAlias = tuple[int, ...]
 """Tokens along each axis, the last fastest: time, height and width, or height and width."""
@@ -24,6 +25,8 @@ def wiener(tokens: torch.Tensor, grid: Grid, sigma: float, power: float) -> torc
 
     The gain along an axis is a S / (a² S + b²) with S = 1 / |f|^power; of all axes it is their product, over its mean.
     """
+    import torch
+
     if math.prod(grid) != tokens.shape[1]:
         raise cachekit.CachekitError(
             f"seacache's grid {tuple(grid)} has {math.prod(grid)} tokens, but the transformer {tokens.shape[1]}; "

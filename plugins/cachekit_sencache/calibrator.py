@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import torch
 
 import cachekit
 from cachekit import Calibrator, Conditions, Replay
@@ -58,6 +58,6 @@ class SensitivityCalibrator(Calibrator):
         if self._requests == 0:
             raise cachekit.CachekitError("SenCache is calibrated on whole runs; none was seen")
         latents, time = ([total / self._requests for total in sums] for sums in self._sums)
-        if not torch.tensor([latents, time]).isfinite().all():
+        if not all(math.isfinite(value) for value in (*latents, *time)):
             raise cachekit.CachekitError("some sensitivities are not finite in these runs; try another --dtype")
         return {"latents": latents, "time": time, "timesteps": list(self.conditions.timesteps)}
