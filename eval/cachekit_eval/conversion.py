@@ -72,7 +72,7 @@ class Converter:
 
 def display_matrix(frame: VideoFrame) -> Matrix | None:
     """The frame's display matrix, nine numbers in fixed point; None where it has none."""
-    # Not `frame.side_data`: PyAV keeps that on the frame it points back to, so frames would wait for Python's collector.
+    # Not `frame.side_data`, which PyAV keeps on the frame it points back to: frames would wait for Python's collector.
     for side_data in _side_data(frame):
         if side_data.type.name == "DISPLAYMATRIX":
             return DISPLAY_MATRIX.unpack(bytes(side_data)[: DISPLAY_MATRIX.size])
