@@ -154,8 +154,8 @@ def generate(
         denoising_seconds = clock.lap()
         trace = session.trace if session else Trace(COMPUTED * steps)
         if not is_finite(latents):
-            if session:
-                session.detach()
+            if isinstance(session, Session):
+                session.reset()
             raise not_finite(pipeline.transformer, lambda told: denoise(on_step=told), steps)
     frames = pipeline.decode(latents)
     seconds = pipeline.stage_seconds() or (text_seconds, denoising_seconds, clock.lap())
