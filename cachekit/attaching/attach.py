@@ -132,7 +132,7 @@ def resolve_strategy(
     build(kind, name, params)
     strategy = build(kind, name, {**measured, **params})
     if taken and not set(measured) <= set(params):
-        strategy.measured_steps = taken.steps
+        strategy.__dict__["measured_steps"] = taken.steps
     missing = missing_measurements(strategy)
     if missing and profile is not None:
         raise CachekitError(

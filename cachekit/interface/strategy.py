@@ -44,7 +44,7 @@ class Outlook:
     """A value for each column."""
 
 
-@attrs.define
+@attrs.define(slots=False)
 class Strategy:
     """Decides, step by step or all at once, whether to compute the body or to skip it.
 
@@ -67,7 +67,7 @@ class Strategy:
     branches: ClassVar[str] = "own"
     """Whether each guidance branch decides on its `own`, or the `first` called in a step decides for all."""
 
-    measured_steps: int | None = attrs.field(default=None, init=False, repr=False, eq=False)
+    measured_steps: ClassVar[int | None] = None
     """Steps of the runs on which its profile was measured; None where no profile filled a field."""
 
     def plan(self, run: Run) -> str | None:

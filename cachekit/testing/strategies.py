@@ -63,7 +63,7 @@ def calibrated(strategy: Strategy) -> Strategy:
     lacking = [name for name in missing if name not in values]
     assert not lacking, f"the calibrator of {type(strategy).__name__} measures no {' and no '.join(lacking)}"
     measured = attrs.evolve(strategy, **values)
-    measured.measured_steps = STEPS
+    measured.__dict__["measured_steps"] = STEPS
     return measured
 
 
