@@ -245,7 +245,7 @@ class Argument:
 
         if isinstance(value, torch.Tensor):
             return cls(weakref.ref(value), version(value))
-        held = value if value is None or isinstance(value, (bool, int, float, str)) else NEVER
+        held = value if is_plain(value) else NEVER
         return cls(lambda: held, 0)
 
     def still(self, value: object) -> bool:
@@ -254,6 +254,13 @@ class Argument:
 
         written = version(value) if isinstance(value, torch.Tensor) else 0
         return self.there() is value and self.version == written
+
+
+def is_plain(value: object) -> bool:
+    """Whether an argument is a number, a word, or a list of those, which to hold costs nothing."""
+    if isinstance(value, (list, tuple)):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 NEVER = object()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from cachekit.diffusers.adapter import DiffusersAdapter
-from cachekit.diffusers.enabling import default_steps
 from cachekit.errors import CachekitError
 from cachekit.interface.model import Model
 
@@ -124,6 +123,8 @@ class DiffusersModel(Model):
 
     @property
     def steps(self) -> int:  # type: ignore[override]
+        from cachekit.diffusers.enabling import default_steps
+
         return default_steps(self.kind)
 
     @property

@@ -164,6 +164,9 @@ def doubt_about(model: ProfiledModel, traits: Mapping[str, object]) -> str | Non
     for trait, allowed in model.requires.items():
         if trait != "checkpoint" and trait in traits and traits[trait] not in allowed:
             return None
-    if known or not patterns:
+    untold = [trait for trait in model.requires if trait != "checkpoint" and trait not in traits]
+    if known or not (patterns or untold):
         return ""
+    if not patterns:
+        return f"nothing says its {untold[0].replace('_', ' ')}"
     return "nothing says which checkpoint this is" if checkpoint is None else f"this checkpoint is {str(checkpoint)!r}"

@@ -36,7 +36,10 @@ def test_a_published_profile_names_its_source_and_makes_a_strategy(profile) -> N
 
 
 def test_no_two_profiles_of_a_strategy_fit_one_model() -> None:
-    keys = [(profile.strategy, profile.model.digest, profile.steps) for profile in SHIPPED]
+    keys = [
+        (profile.strategy, profile.model.digest, profile.steps, str(sorted(profile.model.requires.items())))
+        for profile in SHIPPED
+    ]
     assert len(set(keys)) == len(keys)
 
 
