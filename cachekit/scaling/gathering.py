@@ -62,8 +62,7 @@ def gather_videos(sources: Sequence[Path], out: Path, shown: Progress) -> Gather
     with prepare_folder(out, setting, overwrite=False) as manifest:
         for recorded in sorted(found, key=lambda recorded: recorded.place):
             file = recorded.entry.file
-            known = manifest.entries.get(file)
-            if known is not None and (known == recorded.entry or manifest.has_whole(file)):
+            if manifest.has_whole(file):
                 continue
             shown.start(file)
             if copy_whole(recorded, out):

@@ -129,7 +129,9 @@ def _structured(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line.decode())
         if not isinstance(record, dict) or not (
-            isinstance(record.get("job"), dict) if number == 1 else isinstance(record.get("piece"), str)
+            isinstance(record.get("job"), dict)
+            if number == 1
+            else isinstance(record.get("piece"), str) and "record" in record
         ):
             raise ValueError("it is no piece of work")
     except (ValueError, RecursionError) as error:

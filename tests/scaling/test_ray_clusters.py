@@ -1,6 +1,7 @@
 """Which cluster `--ray` means: none here, one that can't be reached, and one that is started for the work."""
 
 import http.server
+import importlib.util
 import json
 import os
 import signal
@@ -25,6 +26,8 @@ COMMAND = [
     "mkv",
 ]
 
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+
 
 def test_without_ray_the_error_names_the_extra_and_the_rest_works(cachekit, weights, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -35,6 +38,7 @@ def test_without_ray_the_error_names_the_extra_and_the_rest_works(cachekit, weig
     assert cachekit(*command, "--out", tmp_path / "out")[0] == 0
 
 
+@needs_ray
 @pytest.mark.parametrize("address", ["nowhere", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:99999", "http://127.0.0.1:6379"])
 def test_an_address_that_is_none_is_refused_with_how_to_write_one(cachekit, tmp_path, address):
     status, _, errors = cachekit("run", "--ray", address, "--out", tmp_path / "out")
@@ -42,6 +46,7 @@ def test_an_address_that_is_none_is_refused_with_how_to_write_one(cachekit, tmp_
     assert "write --ray HOST:6379" in errors
 
 
+@needs_ray
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_where_nothing_listens_is_a_sentence_at_once(cachekit, tmp_path, scheme):
     with socket.socket() as free:
@@ -54,6 +59,7 @@ def test_an_address_where_nothing_listens_is_a_sentence_at_once(cachekit, tmp_pa
     assert time.monotonic() - started < 20
 
 
+@needs_ray
 def test_an_address_where_something_else_listens_is_a_sentence_within_twenty_seconds(cachekit, tmp_path):
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -65,6 +71,7 @@ def test_an_address_where_something_else_listens_is_a_sentence_within_twenty_sec
     assert time.monotonic() - started < 20
 
 
+@needs_ray
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_a_driver_that_is_stopped_leaves_a_folder_that_goes_on_and_no_ray(tmp_path, stop):
     """The module is in a folder of its own: `--plugin` sends it to the workers."""

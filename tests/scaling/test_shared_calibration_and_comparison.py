@@ -52,6 +52,17 @@ def test_a_share_of_another_calibration_is_refused(cachekit, weights, tmp_path):
     assert "conditions steps 5, not 6" in errors
 
 
+@pytest.mark.parametrize("line", ['{"piece": "0"}', '{"piece": 3, "record": {}}', "[]", "7", '{"piece": "0", "rec'])
+def test_a_damaged_line_of_what_is_done_is_named(cachekit, weights, tmp_path, line):
+    command = ["calibrate", "magcache", "--weights", weights, *ASKED, "--steps", 5, "--out", tmp_path / "profile.json"]
+    cachekit(*command, "--shard", "1/2")
+    (ledger,) = tmp_path.rglob("done-1-of-2.jsonl")
+    ledger.write_text(ledger.read_text() + line + "\n")
+    status, _, errors = cachekit(*command, "--shard", "2/2")
+    assert status == 2
+    assert "is damaged" in errors
+
+
 def test_a_calibration_goes_on_with_another_number_of_shares(cachekit, weights, tmp_path):
     command = ["calibrate", "magcache", "--weights", weights, "--steps", 5, *ASKED, "--out", tmp_path / "profile.json"]
     cachekit(*command, "--shard", "1/3")

@@ -62,6 +62,10 @@ def test_gathered_folders_are_one_process_s_folder_manifest_and_all(run, cacheki
     assert made(tmp_path / "joined") == whole
     _, again, _ = cachekit("gather", *folders, "--out", tmp_path / "joined")
     assert "6 videos, 0 of them new" in again
+    next((tmp_path / "joined").glob("*.mp4")).unlink()
+    _, mended, _ = cachekit("gather", *folders, "--out", tmp_path / "joined")
+    assert "6 videos, 1 of them new" in mended
+    assert made(tmp_path / "joined")[0] == whole[0]
     _, _, errors = run(tmp_path / "joined")
     assert errors.count("there already") == 6
 
