@@ -13,7 +13,6 @@ from cachekit.cli.options import grouped
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
-    from cachekit.interface.progress import Progress
     from cachekit.scaling.cluster import Cluster
     from cachekit.scaling.dealing import Done, Fleet
     from cachekit.scaling.worker import Job
@@ -97,8 +96,8 @@ def workers_may_join(ray_address: str) -> bool:
     return ray_address != HERE
 
 
-def show_dealt(shown: Progress, done: Done | None, failed: int, what: str, line: str) -> None:
-    """A piece came back: how many workers there are, how many pieces failed, and what came of this one."""
-    state = f"{done.workers} worker{'s' if done.workers != 1 else ''}, {failed} failed: " if done else ""
-    shown.start(f"{state}{what}")
-    shown.finish(line)
+def at_work(done: Done | None, failed: int) -> str:
+    """How many workers there are, and how many pieces failed so far: what the bar says before the piece."""
+    if done is None:
+        return ""
+    return f"{done.workers} worker{'s' if done.workers != 1 else ''}, {failed} failed: "

@@ -35,13 +35,13 @@ class Gauge:
 
     def prepare(self, on_video: Callable[[Request], None]) -> None:
         """Make the uncached videos that the folder lacks."""
-        manifest = prepare_folder(self.folder, self.base, overwrite=False)
         self._references = []
-        for outcome in generate_folder(self.pipeline, self.requests, None, self.base, manifest):
-            if outcome.entry is None:
-                raise CachekitError(f"the uncached video of {outcome.request.prompt!r} failed: {outcome.failure}")
-            self._references.append((outcome.entry, read_frames(self.folder / outcome.entry.file)))
-            on_video(outcome.request)
+        with prepare_folder(self.folder, self.base, overwrite=False) as manifest:
+            for outcome in generate_folder(self.pipeline, self.requests, None, self.base, manifest):
+                if outcome.entry is None:
+                    raise CachekitError(f"the uncached video of {outcome.request.prompt!r} failed: {outcome.failure}")
+                self._references.append((outcome.entry, read_frames(self.folder / outcome.entry.file)))
+                on_video(outcome.request)
 
     def measure(self, cache: Cache, on_step: Callable[[int, int], None] | None = None) -> Figures:
         """Run the cache on every request; `on_step(steps done, steps in all)`."""
