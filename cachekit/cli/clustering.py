@@ -68,9 +68,17 @@ class Clustered:
 
 @contextmanager
 def clustered(
-    ray_address: str | None, gpus_per_worker: float | None, workers: int | None, shard: str | None
+    ray_address: str | None,
+    gpus_per_worker: float | None,
+    workers: int | None,
+    shard: str | None,
+    *,
+    default_gpus: float = 1,
 ) -> Iterator[Clustered | None]:
-    """The cluster that was asked for, for as long as the work takes; None without --ray."""
+    """The cluster that was asked for, for as long as the work takes; None without --ray.
+
+    A worker has `default_gpus` where none are asked for and there are any.
+    """
     if ray_address is None:
         if gpus_per_worker is not None or workers is not None:
             raise CachekitError("--gpus-per-worker and --workers are about --ray; say --ray too, or leave them out")
@@ -83,7 +91,7 @@ def clustered(
 
     modules = from_environment()
     with connected(ray_address, modules) as cluster:
-        gpus = gpus_per_worker if gpus_per_worker is not None else float(cluster.gpus >= 1)
+        gpus = gpus_per_worker if gpus_per_worker is not None else default_gpus * (cluster.gpus >= 1)
         if gpus > cluster.gpus and not workers_may_join(ray_address):
             raise CachekitError(
                 f"--gpus-per-worker {gpus:g} is more than the {cluster.gpus:g} GPUs of this machine; say 0 for CPUs"

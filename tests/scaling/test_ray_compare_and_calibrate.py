@@ -27,7 +27,7 @@ def test_a_dealt_comparison_is_one_process_s_and_each_prompt_is_one_worker_s(cac
     strategies = ("--strategy", f"teacache:thresh={THRESH}:coefficients=[1,0]", "--strategy", "fixed:pattern=X.X.X.")
     command = ("compare", "--weights", weights, "--steps", 6, *ASKED, *strategies, "--metrics", "psnr", "--report")
     assert cachekit(*command, tmp_path / "whole")[0] == 0
-    status, out, errors = cachekit(*command, tmp_path / "dealt", *RAY)
+    status, _, errors = cachekit(*command, tmp_path / "dealt", *RAY)
     assert status == 0, errors
     assert results(tmp_path / "dealt") == results(tmp_path / "whole")
     computed = {row["computed"] for row in results(tmp_path / "whole")["rows"] if row["kind"] == "fewer steps"}
@@ -40,7 +40,7 @@ def test_a_dealt_comparison_is_one_process_s_and_each_prompt_is_one_worker_s(cac
 def test_a_dealt_calibration_is_one_process_s(cachekit, weights, tmp_path):
     command = ("calibrate", "magcache", "--weights", weights, "--steps", 5, *ASKED, "--out")
     assert cachekit(*command, tmp_path / "whole.json")[0] == 0
-    status, out, errors = cachekit(*command, tmp_path / "dealt.json", *RAY)
+    status, _, errors = cachekit(*command, tmp_path / "dealt.json", *RAY)
     assert status == 0, errors
     whole, dealt = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "dealt"))
     assert dealt["made"].pop("command") == whole["made"].pop("command").replace("whole", "dealt")
