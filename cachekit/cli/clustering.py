@@ -104,6 +104,17 @@ def workers_may_join(ray_address: str) -> bool:
     return ray_address != HERE
 
 
+@attrs.define
+class AtWork:
+    """Counts what failed, and says what the bar says before each piece."""
+
+    failed: int = 0
+
+    def __call__(self, done: Done | None, failed: bool) -> str:
+        self.failed += failed
+        return at_work(done, self.failed)
+
+
 def at_work(done: Done | None, failed: int) -> str:
     """How many workers there are, and how many pieces failed so far: what the bar says before the piece."""
     if done is None:
