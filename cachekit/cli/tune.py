@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,8 @@ def tune(
     if (min_speedup is None) == (min_psnr is None):
         raise CachekitError("say what must be reached: either --min-speedup or --min-psnr")
     need_optuna()
-    cluster = context.with_resource(clustered(ray_address, gpus_per_worker, workers, None))
+    at_work = context.with_resource(ExitStack())
+    cluster = at_work.enter_context(clustered(ray_address, gpus_per_worker, workers, None))
     plugins = get_plugins()
     bar, fixed = Bar(min_speedup, min_psnr), parse_settings(settings)
     space = space_of(plugins.strategies[strategy].value, strategy, fixed, searched)
@@ -172,11 +174,11 @@ def tune(
             gauge = Gauge(pipeline(), requests, base, folder / "uncached")
             gauge.prepare(on_video)
             search.run(trials, lambda cache: gauge.measure(cache, shown.step), shown)
-    shown_on = console(json_file)
     content: dict[str, Any] = {"command": command_line(context), "bar": str(bar), "trials": len(search.finished())}
     tried = search.tried()
     if not tried or not bar.met(tried[0].figures):
-        shown_on.print(nothing_met(bar, tried))
+        at_work.close()
+        console(json_file).print(nothing_met(bar, tried))
         write_json({**content, "met": False, "nearest": as_dict(tried[0]) if tried else None}, json_file)
         return 1
     best = tried[0]
@@ -193,6 +195,8 @@ def tune(
         assert cache is not None
         checked = check.measure(cache, shown.step)
         shown.finish(f"{best.label}: {said(checked)}")
+    at_work.close()
+    shown_on = console(json_file)
     answer = Answer(best, checked, bar, len(requests), len(checks))
     target = Path(out) if out is not None else folder / "settings.toml"
     write_settings(target, answer, base, {"profile": profile, "weights": weights}, command_line(context))

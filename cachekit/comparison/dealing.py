@@ -44,7 +44,7 @@ class Prompts:
     """What was put into a worker's hands, by prompt."""
 
     def __attrs_post_init__(self) -> None:
-        self._fresh = deque(self.runner.requests)
+        self._fresh = deque(request for request in self.runner.requests if self._lacking(request))
 
     def next(self, worker: int) -> Assignment | None:
         own = self._of_worker[worker]
@@ -76,22 +76,28 @@ class Prompts:
         return self._open[part.request.name] == 0
 
     def _add(self, request: Request) -> None:
-        """Put a prompt's videos that nobody makes yet into its worker's hands; take down those that are there."""
+        """Put a prompt's videos that nobody makes yet into its worker's hands."""
         known = {part.contender.folder for part in self._handed.get(request.name, ())}
         worker = self._worker_of.get(request.name)
         waiting = self._anyone if worker is None else self._of_worker[worker]
+        for contender in self._lacking(request):
+            if contender.folder not in known:
+                part = Part(request, contender)
+                self._handed[request.name].append(part)
+                self._open[request.name] += 1
+                waiting.append(part)
+
+    def _lacking(self, request: Request) -> list[Contender]:
+        """Whose video of a prompt is to be made; those that are there are taken down."""
+        lacking = []
         for contender in self.runner.missing(request):
-            if contender.folder in known:
-                continue
             outcome = self.runner.there(contender, request)
-            if outcome is not None:
+            if outcome is None:
+                lacking.append(contender)
+            else:
                 self.runner.shown.start(f"{contender.label}: {request.prompt}")
                 self.runner.settle(contender, outcome)
-                continue
-            part = Part(request, contender)
-            self._handed[request.name].append(part)
-            self._open[request.name] += 1
-            waiting.append(part)
+        return lacking
 
 
 def deal_comparison(
@@ -115,13 +121,19 @@ def deal_comparison(
 
     runner.join(contenders)
     queue = Prompts(runner, context)
+    join_baselines(runner, queue, baselines)  # of videos that were there
     for done in fleet.deal(queue):
         part: Part = done.tag
         outcome = keep(part.request, done.result, runner.manifest_of(part.contender))
         on_done(done, part, outcome.entry is None)
         runner.settle(part.contender, outcome)
         if queue.closed(part):
-            joined = len(runner.made)
-            runner.join(baselines(runner.computed_counts()))
-            if len(runner.made) > joined:
-                queue.catch_up()
+            join_baselines(runner, queue, baselines)
+
+
+def join_baselines(runner: Runner, queue: Prompts, baselines: Baselines) -> None:
+    """Let the baselines at the numbers of computed steps that occurred so far be compared too."""
+    joined = len(runner.made)
+    runner.join(baselines(runner.computed_counts()))
+    if len(runner.made) > joined:
+        queue.catch_up()

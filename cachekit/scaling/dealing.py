@@ -151,7 +151,8 @@ class Fleet:
         number = max(self._actors, default=-1) + 1
         actor = self._kind.remote(*self._arguments)
         self._actors[number] = actor
-        self._starting[actor.start.remote()] = number
+        # One that is lost as it loads is counted and replaced, and Ray says nothing of one that is let go meanwhile.
+        self._starting[actor.start.options(max_task_retries=0).remote()] = number
 
     def _prepare(self) -> None:
         ray = self.cluster.ray
