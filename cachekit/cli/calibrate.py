@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import metadata
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from cachekit.cli.clustering import Clustered, at_work, clustered, ray_options
 from cachekit.cli.command_line import command_line
 from cachekit.cli.options import (
     json_option,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from cachekit.interface.calibrator import Calibrator
     from cachekit.interface.model import Pipeline
     from cachekit.profiles.profile import Profile
+    from cachekit.scaling.runs import RunJob
     from cachekit.scaling.shares import Share
 
 
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 @videos_per_prompt_option
 @click.option("--out", type=RESULT, required=True, metavar="FILE", help="The profile to write.")
 @share_option
+@ray_options
 @plugin_option
 @json_option
 @click.pass_context
@@ -54,6 +58,9 @@ def calibrate(
     merge: bool,
     out: str,
     shard: str | None,
+    ray_address: str | None,
+    gpus_per_worker: float | None,
+    workers: int | None,
     json_file: str | None,
     **options: Any,
 ) -> None:
@@ -66,8 +73,8 @@ def calibrate(
 
     command = command_line(context)
     if merge:
-        if shard is not None:
-            raise CachekitError("--merge is done by one process; leave --shard out")
+        if shard is not None or ray_address is not None:
+            raise CachekitError("--merge is done by one process; leave --shard and --ray out")
         profile = merged(words, command)
         assert profile.conditions is not None
         calibrator = calibrator_for(profile.strategy, profile.conditions)
@@ -75,8 +82,9 @@ def calibrate(
     else:
         if len(words) != 1:
             raise CachekitError(f"calibrate takes one strategy, not {len(words)}; to add up profiles, say --merge")
-        share = chosen_share(shard)
-        job, evidence = measured(words[0], Path(out), share, **options)
+        with clustered(ray_address, gpus_per_worker, workers, shard) as cluster:
+            share = None if cluster else chosen_share(shard)
+            job, evidence = measured(words[0], Path(out), share, cluster, **options)
         to_come = [run for key, run in zip(job.keys, job.runs, strict=True) if key not in evidence]
         if to_come:
             show_to_come(Path(out), share, len(job.runs), len(to_come), json_file)
@@ -100,6 +108,7 @@ def measured(
     strategy: str,
     out: Path,
     share: Share | None,
+    cluster: Clustered | None,
     *,
     model_spec: str,
     weights: str | None,
@@ -124,6 +133,7 @@ def measured(
     from cachekit.profiles.profile import ProfiledModel
     from cachekit.registry.plugins import get_plugins
     from cachekit.scaling.ledger import Ledger
+    from cachekit.scaling.runs import RunJob
 
     calibrated_strategy(strategy)
     chosen = choose_model(
@@ -132,8 +142,9 @@ def measured(
     model = chosen.model
     texts = collect_prompts(prompts, prompts_from) or list(model.calibration_prompts or model.example_prompts)
     requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)
-    used_device, used_dtype = choose_device(device), dtype or model.dtype
-    pipeline = load_pipeline(model, texts, device=used_device, dtype=used_dtype)
+    used_device = cluster.device(device) if cluster else choose_device(device)
+    used_dtype = dtype or model.dtype
+    pipeline = load_pipeline(model, texts, device="cpu" if cluster else used_device, dtype=used_dtype)
     scale = model.guidance_scale if guidance_scale is None else guidance_scale
     conditions = conditions_of(pipeline, steps=steps or model.steps, guidance_scale=scale)
     calibrator_for(strategy, conditions)
@@ -149,6 +160,13 @@ def measured(
         runs=tuple(CalibrationRun(request.prompt, request.seed) for request in requests),
     )
     runs = dict(zip(job.keys, requests, strict=True))
+    if cluster:
+        with Ledger.open(runs_folder(out), job.as_record(), None) as ledger:
+            mine = {key: run for key, run in runs.items() if key not in ledger.done}
+            watch_dealt(cluster, RunJob(model, strategy, conditions, used_device, used_dtype), mine, ledger.add)
+        if len(ledger.done) == len(runs):
+            shutil.rmtree(runs_folder(out), ignore_errors=True)
+        return job, ledger.done
     if share is None:
         evidence: dict[str, Any] = {}
         watch_all(pipeline, job, runs, evidence.__setitem__)
@@ -173,6 +191,28 @@ def watch_all(
             told = partial(shown.step, total=job.conditions.steps)
             keep(key, evidence_of(pipeline, job.strategy, request, job.conditions, told))
             shown.finish(f"seed {request.seed}: {request.prompt}")
+
+
+def watch_dealt(cluster: Clustered, job: RunJob, runs: Mapping[str, Request], keep: Callable[[str, Any], None]) -> None:
+    """Watch these runs by the workers of a cluster; CachekitError, at the end, where one of them failed."""
+    from cachekit.cli.progress import progress
+    from cachekit.scaling.runs import Runs
+    from cachekit.scaling.worker import Failed
+
+    failures: list[str] = []
+    with progress(len(runs)) as shown:
+        for done in cluster.fleet(job).deal(Runs.of(runs)):
+            request: Request = done.piece
+            if isinstance(done.result, Failed):
+                failures.append(f"the run of {request.prompt!r} with seed {request.seed} failed: {done.result.reason}")
+                line = failures[-1]
+            else:
+                keep(done.tag, done.result)
+                line = f"seed {request.seed}: {request.prompt}"
+            shown.start(f"{at_work(done, len(failures))}{request.prompt}")
+            shown.finish(line)
+    if failures:
+        raise CachekitError(f"{failures[0]}; {len(failures)} of {len(runs)} runs failed, the others are kept")
 
 
 def runs_folder(out: Path) -> Path:

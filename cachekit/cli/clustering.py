@@ -13,7 +13,6 @@ from cachekit.cli.options import grouped
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
-    from cachekit.interface.progress import Progress
     from cachekit.scaling.cluster import Cluster
     from cachekit.scaling.dealing import Done, Fleet
     from cachekit.scaling.worker import Job
@@ -69,9 +68,17 @@ class Clustered:
 
 @contextmanager
 def clustered(
-    ray_address: str | None, gpus_per_worker: float | None, workers: int | None, shard: str | None
+    ray_address: str | None,
+    gpus_per_worker: float | None,
+    workers: int | None,
+    shard: str | None,
+    *,
+    default_gpus: float = 1,
 ) -> Iterator[Clustered | None]:
-    """The cluster that was asked for, for as long as the work takes; None without --ray."""
+    """The cluster that was asked for, for as long as the work takes; None without --ray.
+
+    A worker has `default_gpus` where none are asked for and there are any.
+    """
     if ray_address is None:
         if gpus_per_worker is not None or workers is not None:
             raise CachekitError("--gpus-per-worker and --workers are about --ray; say --ray too, or leave them out")
@@ -84,7 +91,7 @@ def clustered(
 
     modules = from_environment()
     with connected(ray_address, modules) as cluster:
-        gpus = gpus_per_worker if gpus_per_worker is not None else float(cluster.gpus >= 1)
+        gpus = gpus_per_worker if gpus_per_worker is not None else default_gpus * (cluster.gpus >= 1)
         if gpus > cluster.gpus and not workers_may_join(ray_address):
             raise CachekitError(
                 f"--gpus-per-worker {gpus:g} is more than the {cluster.gpus:g} GPUs of this machine; say 0 for CPUs"
@@ -97,8 +104,19 @@ def workers_may_join(ray_address: str) -> bool:
     return ray_address != HERE
 
 
-def show_dealt(shown: Progress, done: Done | None, failed: int, what: str, line: str) -> None:
-    """A piece came back: how many workers there are, how many pieces failed, and what came of this one."""
-    state = f"{done.workers} worker{'s' if done.workers != 1 else ''}, {failed} failed: " if done else ""
-    shown.start(f"{state}{what}")
-    shown.finish(line)
+@attrs.define
+class AtWork:
+    """Counts what failed, and says what the bar says before each piece."""
+
+    failed: int = 0
+
+    def __call__(self, done: Done | None, failed: bool) -> str:
+        self.failed += failed
+        return at_work(done, self.failed)
+
+
+def at_work(done: Done | None, failed: int) -> str:
+    """How many workers there are, and how many pieces failed so far: what the bar says before the piece."""
+    if done is None:
+        return ""
+    return f"{done.workers} worker{'s' if done.workers != 1 else ''}, {failed} failed: "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cachekit.cli.clustering import clustered, ray_options
 from cachekit.cli.command_line import command_line
 from cachekit.cli.config import config_option
 from cachekit.cli.options import (
@@ -73,6 +74,7 @@ DEFAULT_STRATEGIES = ("magcache", "teacache")
     help="Judge everything against the model with so many steps too, which is nearer to the true solution.",
 )
 @share_option
+@ray_options
 @config_option
 @plugin_option
 @json_option
@@ -102,6 +104,9 @@ def compare(
     report: Path,
     reference_steps: int | None,
     shard: str | None,
+    ray_address: str | None,
+    gpus_per_worker: float | None,
+    workers: int | None,
     json_file: str | None,
 ) -> int:
     """Run the uncached model and a grid of settings on the same prompts and seeds, judge them, and write a report.
@@ -118,7 +123,6 @@ def compare(
     from cachekit.generation.prompts import collect_prompts
 
     check_page_can_be_made()
-    share = chosen_share(shard)
     asked = Asked(
         strategies=strategies or DEFAULT_STRATEGIES,
         predictors=predictors,
@@ -141,6 +145,7 @@ def compare(
         reference_steps=reference_steps,
         command=command_line(context),
     )
-    with progress(0) as shown:
-        done = run_comparison(asked, report, shown, share)
+    with clustered(ray_address, gpus_per_worker, workers, shard) as cluster, progress(0) as shown:
+        share = None if cluster else chosen_share(shard)
+        done = run_comparison(asked, report, shown, share, cluster=cluster)
     return show_comparison(done, report, share, json_file)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from cachekit.cli.clustering import at_work
 from cachekit.errors import CachekitError
 from cachekit.files.reading import parse_json, read_text
 from cachekit.files.structuring import structure
@@ -17,7 +18,9 @@ from cachekit.files.writing import reason
 
 if TYPE_CHECKING:
     from cachekit.cli.choices import ChosenModel
+    from cachekit.cli.clustering import Clustered
     from cachekit.comparison.contenders import Contender, ResolveCache
+    from cachekit.comparison.dealing import Part
     from cachekit.comparison.results import Comparison
     from cachekit.comparison.spacing import Spacings
     from cachekit.generation.generate import Cache
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from cachekit.interface.progress import Progress
     from cachekit.registry.grid import Choice
     from cachekit.registry.plugins import PluginManager
+    from cachekit.scaling.dealing import Done as Dealt
     from cachekit.scaling.shares import Share
 
 FILE = "asked.json"
@@ -86,7 +90,13 @@ class Done:
 
 
 def run_comparison(
-    asked: Asked, report: Path, shown: Progress, share: Share | None = None, *, made: bool = False
+    asked: Asked,
+    report: Path,
+    shown: Progress,
+    share: Share | None = None,
+    *,
+    cluster: Clustered | None = None,
+    made: bool = False,
 ) -> Done:
     """Make the videos of a comparison, or a share of them, judge them, and write the report when all are there.
 
@@ -96,10 +106,11 @@ def run_comparison(
     from cachekit.cli.choices import choose_device, choose_model, load_pipeline, uncached_setting
     from cachekit.comparison.collecting import collect
     from cachekit.comparison.contenders import Field
+    from cachekit.comparison.dealing import deal_comparison
     from cachekit.comparison.page import REFERENCE, write_report
     from cachekit.comparison.quality import FILE as QUALITY
     from cachekit.comparison.quality import Judge
-    from cachekit.comparison.running import Runner
+    from cachekit.comparison.running import WARM_UP_STEPS, Runner
     from cachekit.files.locking import owned
     from cachekit.files.writing import check_folder, make_folder
     from cachekit.generation.checked_model import timesteps_of
@@ -108,6 +119,7 @@ def run_comparison(
     from cachekit.registry.grid import Choice, expand, grid
     from cachekit.registry.parameters import parse_spec
     from cachekit.registry.plugins import get_plugins
+    from cachekit.scaling.videos import VideoJob
 
     plugins = get_plugins()
     extra = {name: getattr(asked, name) for name in ("weights", "offload", "spacing", "solver")}
@@ -117,7 +129,7 @@ def run_comparison(
         chosen,
         steps=asked.steps,
         guidance_scale=asked.guidance_scale,
-        device=choose_device(asked.device),
+        device=cluster.device(asked.device) if cluster else choose_device(asked.device),
         dtype=asked.dtype,
         video_format=asked.video_format,
     )
@@ -154,7 +166,7 @@ def run_comparison(
     def pipeline() -> Pipeline:
         return load_pipeline(model, [request.prompt for request in requests], device=base.device, dtype=base.dtype)
 
-    if not made:
+    if not made and not cluster:
         pipeline()
     make_folder(report)
     field = attrs.evolve(field, spacing=spacings_of(asked, model, base, pipeline, report).best)
@@ -169,6 +181,11 @@ def run_comparison(
                 f"{len(lacking)} videos of this comparison are not made yet, {contender.label!r} of "
                 f"{request.prompt!r} among them; gather the folders of all its shares, or run `{asked.command}`"
             )
+        if cluster:
+            fleet = cluster.fleet(VideoJob(model, base.device, base.dtype, warm_up=WARM_UP_STEPS))
+            deal_comparison(runner, fleet, contenders, baselines, Told(shown))
+            runner = runner.widened(everything)
+            runner.shown = Silent()
         runner.run(contenders, baselines)
         comparison = collect(runner, uncached, judge, about)
         whole = runner
@@ -207,6 +224,34 @@ def spacings_of(asked: Asked, model: Model, base: Setting, pipeline: Callable[[]
         kept=report / FILE,
         of=digest(attrs.asdict(base)),
     )
+
+
+@attrs.define
+class Told:
+    """Shows what comes back from the workers."""
+
+    shown: Progress
+    failed: int = 0
+
+    def __call__(self, done: Dealt, part: Part, failed: bool) -> None:
+        self.failed += failed
+        self.shown.start(f"{at_work(done, self.failed)}{part.contender.label}: {part.request.prompt}")
+
+
+class Silent:
+    """Shows nothing: what it would say was said."""
+
+    def expect(self, pieces: int) -> None:
+        pass
+
+    def start(self, what: str) -> None:
+        pass
+
+    def step(self, done: int, total: int) -> None:
+        pass
+
+    def finish(self, line: str) -> None:
+        pass
 
 
 def resolver(chosen: ChosenModel, profiles: tuple[str, ...], plugins: PluginManager) -> ResolveCache:

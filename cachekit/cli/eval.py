@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from cachekit.cli.clustering import Clustered, at_work, clustered, ray_options
 from cachekit.cli.options import MOST_THREADS, Whole, json_option, plugin_option
 from cachekit.cli.report import console, write_json
 from cachekit.cli.results import RESULT, Command
+from cachekit.cli.sharing import chosen_share, share_option
 from cachekit.errors import CachekitError
+from cachekit.files.reading import parse_json, read_text
+from cachekit.files.text import plain
 from cachekit.files.writing import make_folder
+
+if TYPE_CHECKING:
+    from cachekit_eval.evaluation import Compare, Options
+    from cachekit_eval.results import Evaluation
+    from cachekit_eval.selection import Selection
+
+    from cachekit.interface.progress import Progress
+    from cachekit.scaling.dealing import Done
+    from cachekit.scaling.shares import Share
 
 
 @click.command("eval", cls=Command)
@@ -41,6 +58,8 @@ from cachekit.files.writing import make_folder
 @click.option("--csv", "csv_file", type=RESULT, metavar="FILE", help="Write a line a video to FILE.")
 @click.option("--threads", type=Whole(1, MOST_THREADS), help="Threads to compute in; no digit depends on it.")
 @click.argument("more", nargs=-1, metavar="")
+@share_option
+@ray_options
 @json_option
 @plugin_option
 def evaluate_command(
@@ -58,6 +77,10 @@ def evaluate_command(
     csv_file: str | None,
     threads: int | None,
     more: tuple[str, ...],
+    shard: str | None,
+    ray_address: str | None,
+    gpus_per_worker: float | None,
+    workers: int | None,
     json_file: str | None,
 ) -> int:
     """Compare videos with the uncached model's, pair by pair and frame by frame.
@@ -100,9 +123,19 @@ def evaluate_command(
     named = registered_metrics(_split(metrics) if metrics else None, lpips_weights, lpips_device)
     selection = prepared(named, {name: value for name, value in fields.items() if value is not None})
     keep_in = json_file if json_file not in (None, "-") and _is_kept(Path(json_file)) else None
-    with progress(0) as shown:
-        evaluations = evaluate_request(request, selection, keep_in=keep_in, notes=notes, progress=shown)
+    with clustered(ray_address, gpus_per_worker, workers, shard, default_gpus=0) as cluster, progress(0) as shown:
+        share = None if cluster else chosen_share(shard)
+        evaluate = partial(evaluate_request, request, selection, notes=notes, progress=shown)
+        if share:
+            evaluations = evaluate_share(evaluate, share, keep_in)
+        else:
+            compare = dealing(cluster, selection, options, shown) if cluster else None
+            evaluations = evaluate(keep_in=keep_in, also=shares_of(keep_in), compare=compare)
     show(evaluations, notes, console(json_file, markup=True))
+    to_come = sum(evaluation.remaining for evaluation in evaluations)
+    if share and to_come:
+        console(json_file).print(f"{share} is done; {to_come} pairs are to come, and the last share writes {json_file}")
+        return 1 if any(evaluation.failures for evaluation in evaluations) else 0
     if csv_file is not None:
         write_csv(evaluations, csv_file)
     if plot is not None:
@@ -112,6 +145,54 @@ def evaluate_command(
     if keep_in is None:
         write_json(as_json(evaluations, notes), json_file)
     return 0 if all(evaluation.complete for evaluation in evaluations) else 1
+
+
+def evaluate_share(evaluate: Callable[..., list[Evaluation]], share: Share, keep_in: str | None) -> list[Evaluation]:
+    """Compare this share's pairs, and put all together where the others have compared theirs."""
+    if keep_in is None:
+        raise CachekitError(f"{share} of an evaluation is kept in a file, for the others; name one with --json FILE")
+    own = share.named(Path(keep_in))
+    evaluations = evaluate(keep_in=own, also=shares_of(keep_in), part=share.deal)
+    failed = failures_in(shares_of(keep_in))
+    known = sum((str(e.gen), f.name) in failed for e in evaluations for f in e.failures)
+    others = len(failed) - known
+    if sum(evaluation.remaining for evaluation in evaluations) > others:
+        return evaluations
+    return evaluate(keep_in=keep_in, also=shares_of(keep_in))
+
+
+def failures_in(files: Sequence[Path]) -> set[tuple[str, str]]:
+    """The pairs that shares found can't be compared, by folder and name."""
+    failed = set()
+    for file in files:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            for folder in parse_json(read_text(file))["folders"]:
+                failed |= {(str(folder["gen"]), str(failure["name"])) for failure in folder["failures"]}
+    return failed
+
+
+def shares_of(file: str | None) -> list[Path]:
+    """The files of an evaluation's shares, beside the one that all of it goes into."""
+    if file is None:
+        return []
+    path = Path(file)
+    names = re.compile(rf"{re.escape(path.stem)}-\d+-of-\d+{re.escape(path.suffix)}")
+    return sorted(other for other in path.parent.iterdir() if names.fullmatch(other.name))
+
+
+def dealing(cluster: Clustered, selection: Selection, options: Options, shown: Progress) -> Compare:
+    """Comparing by the workers of a cluster."""
+    from cachekit.scaling.pairs import PairJob, deal_pairs
+
+    fleet = cluster.fleet(PairJob(selection.metrics, options.resize, options.common_frames))
+    failures = 0
+
+    def told(done: Done, failed: bool) -> None:
+        nonlocal failures
+        failures += failed
+        shown.start(f"{at_work(done, failures)}{plain(done.piece.name)}")
+
+    return lambda pairs: deal_pairs(fleet, pairs, told)
 
 
 def _is_kept(file: Path) -> bool:

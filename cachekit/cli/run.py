@@ -10,7 +10,7 @@ import attrs
 import click
 from click.core import ParameterSource
 
-from cachekit.cli.clustering import Clustered, clustered, ray_options, show_dealt
+from cachekit.cli.clustering import Clustered, at_work, clustered, ray_options
 from cachekit.cli.config import config_option
 from cachekit.cli.options import (
     json_option,
@@ -217,7 +217,8 @@ def dealt(
             outcomes[outcome.request] = outcome
             failed += outcome.entry is None
             line = "" if outcome.reused and many else outcome_line(outcome)
-            show_dealt(shown, done, failed, outcome.request.prompt, line)
+            shown.start(f"{at_work(done, failed)}{outcome.request.prompt}")
+            shown.finish(line)
     return [outcomes[request] for request in requests]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
+from cachekit.cli.clustering import AtWork, clustered, ray_options
 from cachekit.cli.command_line import command_line
 from cachekit.cli.options import Finite, Whole, json_option, model_options, plugin_option, sampling_options
 from cachekit.cli.results import RESULT, Command
@@ -18,6 +21,7 @@ from cachekit.files.reading import read_text
 if TYPE_CHECKING:
     from cachekit.generation.generate import Request
     from cachekit.generation.manifest import Setting
+    from cachekit.interface.model import Pipeline
     from cachekit.registry.grid import Choice
     from cachekit.tuning.space import Dimension
 
@@ -46,6 +50,7 @@ MOST_TRIALS = 100_000
     help="Where the search is kept, so that it can be gone on with.",
 )  # fmt: skip
 @click.option("--out", type=RESULT, metavar="FILE", help="Settings file  [default: in --folder].")
+@ray_options
 @plugin_option
 @json_option
 @click.pass_context
@@ -75,6 +80,9 @@ def tune(
     dtype: str | None,
     folder: Path,
     out: str | None,
+    ray_address: str | None,
+    gpus_per_worker: float | None,
+    workers: int | None,
     json_file: str | None,
 ) -> int:
     """Search a strategy's parameters, and a predictor, for the best quality at a speed or the best speed at a quality.
@@ -96,6 +104,7 @@ def tune(
     from cachekit.registry.plugins import get_plugins
     from cachekit.tuning.answer import Answer, as_dict, nothing_met, said, write_settings
     from cachekit.tuning.bar import Bar
+    from cachekit.tuning.dealing import DealtGauge
     from cachekit.tuning.measuring import Gauge
     from cachekit.tuning.search import STUDY, Search, need_optuna, open_study
     from cachekit.tuning.space import space_of
@@ -103,6 +112,8 @@ def tune(
     if (min_speedup is None) == (min_psnr is None):
         raise CachekitError("say what must be reached: either --min-speedup or --min-psnr")
     need_optuna()
+    at_work = context.with_resource(ExitStack())
+    cluster = at_work.enter_context(clustered(ray_address, gpus_per_worker, workers, None))
     plugins = get_plugins()
     bar, fixed = Bar(min_speedup, min_psnr), parse_settings(settings)
     space = space_of(plugins.strategies[strategy].value, strategy, fixed, searched)
@@ -116,7 +127,7 @@ def tune(
         chosen,
         steps=steps,
         guidance_scale=guidance_scale,
-        device=choose_device(device),
+        device=cluster.device(device) if cluster else choose_device(device),
         dtype=dtype,
         video_format="mkv",
     )
@@ -137,17 +148,21 @@ def tune(
     check_folder(folder)
     choices = {"strategy": strategy, "set": fixed, "bar": str(bar)}
     conditions = conditions_of(base, choices, profile, space, filling, requests)
+
+    @lru_cache
+    def pipeline() -> Pipeline:
+        return load_pipeline(model, [*texts, *unseen], device=base.device, dtype=base.dtype)
+
     if (folder / STUDY).exists():
         context.with_resource(owned(folder, "cachekit tune"))
         study = open_study(folder, conditions)
-        pipeline = load_pipeline(model, [*texts, *unseen], device=base.device, dtype=base.dtype)
     else:
-        pipeline = load_pipeline(model, [*texts, *unseen], device=base.device, dtype=base.dtype)
+        if not cluster:
+            pipeline()
         make_folder(folder)
         context.with_resource(owned(folder, "cachekit tune"))
         study = open_study(folder, conditions)
     clean_leftovers(folder)
-    gauge = Gauge(pipeline, requests, base, folder / "uncached")
     search = Search(
         strategy, fixed, space, filling, bar, resolve, base.steps, timesteps_of(model, base.steps), study, seed
     )
@@ -157,24 +172,37 @@ def tune(
             shown.start(request.prompt)
             shown.finish(f"uncached: {request.name}")
 
-        gauge.prepare(on_video)
-        search.run(trials, lambda cache: gauge.measure(cache, shown.step), shown)
-    shown_on = console(json_file)
+        if cluster:
+            dealt = DealtGauge(model, requests, base, folder / "uncached", cluster.fleet, AtWork(), shown)
+            dealt.prepare(on_video)
+            dealt.search(search, trials)
+        else:
+            gauge = Gauge(pipeline(), requests, base, folder / "uncached")
+            gauge.prepare(on_video)
+            search.run(trials, lambda cache: gauge.measure(cache, shown.step), shown)
     content: dict[str, Any] = {"command": command_line(context), "bar": str(bar), "trials": len(search.finished())}
     tried = search.tried()
     if not tried or not bar.met(tried[0].figures):
-        shown_on.print(nothing_met(bar, tried))
+        at_work.close()
+        console(json_file).print(nothing_met(bar, tried))
         write_json({**content, "met": False, "nearest": as_dict(tried[0]) if tried else None}, json_file)
         return 1
     best = tried[0]
-    check = Gauge(pipeline, checks, base, folder / "uncached-check")
     with progress(len(checks) + 1) as shown:
+        kept = folder / "uncached-check"
+        check: Gauge | DealtGauge
+        if cluster:
+            check = DealtGauge(model, checks, base, kept, cluster.fleet, AtWork(), shown)
+        else:
+            check = Gauge(pipeline(), checks, base, kept)
         check.prepare(on_video)
         shown.start(best.label)
         cache = resolve(best.strategy, best.predictor, base.steps)
         assert cache is not None
         checked = check.measure(cache, shown.step)
         shown.finish(f"{best.label}: {said(checked)}")
+    at_work.close()
+    shown_on = console(json_file)
     answer = Answer(best, checked, bar, len(requests), len(checks))
     target = Path(out) if out is not None else folder / "settings.toml"
     write_settings(target, answer, base, {"profile": profile, "weights": weights}, command_line(context))

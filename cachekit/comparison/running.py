@@ -46,19 +46,23 @@ class Runner:
     """By contender's folder and video's name."""
     _manifests: dict[str, Manifest] = attrs.field(factory=dict, init=False)
     _warm: bool = attrs.field(default=False, init=False)
+    _place: dict[str, int] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._place = {request.name: place for place, request in enumerate(self.requests)}
 
     def run(self, contenders: Sequence[Contender], baselines: Callable[[set[int]], list[Contender]]) -> None:
         """Run all of them, and the baselines at every number of computed steps that occurs.
 
         A deciding strategy's numbers show only as it runs, so baselines may join after a prompt; they then catch up.
         """
-        self._join(contenders)
+        self.join(contenders)
         for request in self.requests:
-            self._run_prompt(request, list(self.made.values()))
-            self._join(baselines(self.computed_counts()))
-            self._run_prompt(request, list(self.made.values()))
+            self._run_prompt(request)
+            self.join(baselines(self.computed_counts()))
+            self._run_prompt(request)
         for request in self.requests:
-            self._run_prompt(request, list(self.made.values()))
+            self._run_prompt(request)
 
     def __enter__(self) -> Runner:
         return self
@@ -73,11 +77,12 @@ class Runner:
             manifest.look_again()
         runner = Runner(self.pipeline, requests, self.folder, self.shown, self.manifest_name)
         runner._manifests, runner._warm = self._manifests, self._warm
+        runner.outcomes = {key: outcome for key, outcome in self.outcomes.items() if outcome.entry is None}
         return runner
 
     def to_come(self, contenders: Sequence[Contender]) -> list[tuple[Contender, Request]]:
         """The videos of these contenders that nobody has made yet."""
-        self._join(contenders)
+        self.join(contenders)
         return [
             (contender, request)
             for contender, request in product(contenders, self.requests)
@@ -97,7 +102,8 @@ class Runner:
         """What became of a contender's videos, in the order of the requests."""
         return [self.outcomes[contender.folder, request.name] for request in self.requests]
 
-    def _join(self, contenders: Sequence[Contender]) -> None:
+    def join(self, contenders: Sequence[Contender]) -> None:
+        """Let these be compared too, where they are not yet."""
         for contender in contenders:
             if contender.folder not in self._manifests:
                 path = self.folder / VIDEOS / contender.folder
@@ -107,20 +113,35 @@ class Runner:
             self.made.setdefault(contender.folder, contender)
         self.shown.expect(len(self.made) * len(self.requests))
 
-    def _run_prompt(self, request: Request, contenders: Sequence[Contender]) -> None:
-        missing = [contender for contender in contenders if (contender.folder, request.name) not in self.outcomes]
-        turn = self.requests.index(request) % max(1, len(missing))
-        for contender in [*missing[turn:], *missing[:turn]]:
+    def missing(self, request: Request) -> list[Contender]:
+        """The contenders whose video of this request is not decided yet, in the order in which they run: each prompt
+        begins with another, so that none has the cold machine always."""
+        missing = [
+            contender for contender in self.made.values() if (contender.folder, request.name) not in self.outcomes
+        ]
+        turn = self._place[request.name] % max(1, len(missing))
+        return [*missing[turn:], *missing[:turn]]
+
+    def there(self, contender: Contender, request: Request) -> Outcome | None:
+        """The video where it was made before."""
+        manifest, file = self.manifest_of(contender), file_name(request.name, contender.setting.format)
+        return Outcome(request, manifest.entries[file], reused=True) if manifest.has_whole(file) else None
+
+    def manifest_of(self, contender: Contender) -> Manifest:
+        return self._manifests[contender.folder]
+
+    def settle(self, contender: Contender, outcome: Outcome) -> None:
+        """Take down what became of a contender's video."""
+        self.outcomes[contender.folder, outcome.request.name] = outcome
+        self.shown.finish(describe(contender, outcome))
+
+    def _run_prompt(self, request: Request) -> None:
+        for contender in self.missing(request):
             self.shown.start(f"{contender.label}: {request.prompt}")
-            outcome = self._make(contender, request)
-            self.outcomes[contender.folder, request.name] = outcome
-            self.shown.finish(describe(contender, outcome))
+            self.settle(contender, self.there(contender, request) or self._make(contender, request))
 
     def _make(self, contender: Contender, request: Request) -> Outcome:
-        manifest, setting = self._manifests[contender.folder], contender.setting
-        file = file_name(request.name, setting.format)
-        if manifest.has_whole(file):
-            return Outcome(request, manifest.entries[file], reused=True)
+        setting = contender.setting
         if not self._warm:
             self._warm_up(request, setting.guidance_scale)
 
@@ -130,6 +151,7 @@ class Runner:
         pipeline = self.pipeline()
         if contender.sampling:
             pipeline = pipeline.resampled(**contender.sampling)
+        manifest = self.manifest_of(contender)
         work = generate_folder(pipeline, [request], contender.cache, setting, manifest, on_step=on_step)
         return next(work)
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,8 @@ def import_ray() -> ModuleType:
 def connected(address: str, modules: Sequence[str]) -> Iterator[Cluster]:
     """A cluster for as long as the work takes; the plugin modules named are sent to its workers.
 
-    A Ray that this process is connected to already is used as it is. Raises CachekitError where the address can't be
+    A Ray that this process is connected to already is used as it is. Nothing can be printed to standard output until
+    the work is done: Ray's own words would stand between a command's. Raises CachekitError where the address can't be
     reached, within 20 s.
     """
     ray = import_ray()
@@ -93,7 +94,8 @@ def connected(address: str, modules: Sequence[str]) -> Iterator[Cluster]:
             "start one with `ray start --head`, or say --ray without an address"
         ) from error
     try:
-        yield Cluster(ray)
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # Ray prints what goes wrong to workers
+            yield Cluster(ray)
     finally:
         ray.shutdown()
 

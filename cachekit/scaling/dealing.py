@@ -21,6 +21,8 @@ RETRIES = 3
 """How often a piece whose worker was lost is done again, before it is given up."""
 RESTARTS = 1000
 """How often a worker is started again; on machines that come and go that is often."""
+IDLE = 30.0
+"""Seconds for which a worker that nothing is left for is kept, while others are at work."""
 STARTS_THAT_MAY_FAIL = 3
 """Workers that are lost while they load, before the work is given up: the next would be lost too."""
 
@@ -42,6 +44,8 @@ class Assignment:
     piece: Any
     context: Any = None
     """A reference in Ray's object store to what many pieces share."""
+    tag: Any = None
+    """What the queue knows the piece by; it stays here."""
 
 
 class Queue(Protocol):
@@ -54,6 +58,9 @@ class Queue(Protocol):
     def left(self) -> int:
         """How many pieces have not been handed out."""
 
+    def gone(self, worker: int) -> None:
+        """A worker will not come back: what was meant for it is anyone's."""
+
 
 @attrs.frozen(eq=False)
 class Done:
@@ -62,6 +69,7 @@ class Done:
     piece: Any
     result: Any
     """What the job returned, or `Failed`."""
+    tag: Any
     worker: int
     workers: int
     """How many are at work now."""
@@ -97,26 +105,36 @@ class Fleet:
                     return
                 self._ask_for_workers(queue.left)
                 waiting = [*self._working, *self._starting]
-                for answer in ray.wait(waiting, num_returns=1)[0]:
+                ready = ray.wait(waiting, num_returns=1, timeout=IDLE if self._idle else None)[0]
+                if not ready:
+                    self._let_go(queue)
+                for answer in ready:
                     if answer in self._starting:
                         self._welcome(answer)
                     else:
                         worker, assignment = self._working.pop(answer)
                         result = self._result(answer, worker)
-                        yield Done(assignment.piece, result, worker, len(self._idle) + len(self._working))
+                        if worker not in self._actors:
+                            queue.gone(worker)
+                        at_work = len(self._idle) + len(self._working)
+                        yield Done(assignment.piece, result, assignment.tag, worker, at_work)
         finally:
             self._dismiss(list(self._actors))
 
     def _hand_out(self, queue: Queue) -> None:
-        """Give every free worker a piece. One for whom nothing is left gives its GPU back: a lost one may need it."""
+        """Give every free worker a piece."""
         for worker in list(self._idle):
             assignment = queue.next(worker)
             if assignment is not None:
                 self._idle.remove(worker)
                 answer = self._actors[worker].do.remote(assignment.piece, assignment.context)
                 self._working[answer] = worker, assignment
-            elif not queue.left:
-                self._dismiss([worker])
+
+    def _let_go(self, queue: Queue) -> None:
+        """Give back the GPUs of workers that nothing is left for: one that was lost may be waiting for room."""
+        for worker in list(self._idle):
+            self._dismiss([worker])
+            queue.gone(worker)
 
     def _ask_for_workers(self, left: int) -> None:
         """As many as there is room for, and one more, which Ray places when there is room again."""
@@ -133,7 +151,8 @@ class Fleet:
         number = max(self._actors, default=-1) + 1
         actor = self._kind.remote(*self._arguments)
         self._actors[number] = actor
-        self._starting[actor.start.remote()] = number
+        # One that is lost as it loads is counted and replaced, and Ray says nothing of one that is let go meanwhile.
+        self._starting[actor.start.options(max_task_retries=0).remote()] = number
 
     def _prepare(self) -> None:
         ray = self.cluster.ray

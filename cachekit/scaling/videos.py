@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from cachekit.files.writing import write_whole
-from cachekit.generation.generate import Cache, Outcome, Request, generate_entry
+from cachekit.generation.generate import Cache, Outcome, Request, generate, generate_entry
 from cachekit.generation.manifest import Entry, Manifest, Setting
 from cachekit.generation.video import file_name
 from cachekit.scaling.dealing import Assignment, Done, Fleet
@@ -27,6 +28,8 @@ class Way:
 
     setting: Setting
     cache: Cache | None
+    sampling: dict[str, Any] = attrs.field(factory=dict)
+    """How the model's sampler is set up otherwise, as `Pipeline.resampled` takes it."""
 
 
 @attrs.frozen(eq=False)
@@ -45,17 +48,26 @@ class VideoJob:
     model: Model
     device: str
     dtype: str
+    warm_up: int = 0
+    """Steps of a run that is not counted, before the first; where seconds are compared."""
     _pipeline: Pipeline | None = attrs.field(default=None, init=False)
 
     def load(self) -> None:
         self._pipeline = self.model.load(device=self.device, dtype=self.dtype)
 
     def do(self, piece: Request, context: Way) -> Made:
-        assert self._pipeline is not None
-        warnings = self._pipeline.check_prompt(piece.prompt)
+        pipeline = self._pipeline
+        assert pipeline is not None
+        warnings = pipeline.check_prompt(piece.prompt)
+        if self.warm_up:
+            with suppress(Exception):  # what is wrong shows in the videos, each of which is tried
+                generate(pipeline, piece, None, steps=self.warm_up, guidance_scale=context.setting.guidance_scale)
+            self.warm_up = 0
+        if context.sampling:
+            pipeline = pipeline.resampled(**context.sampling)
         with tempfile.TemporaryDirectory(prefix="cachekit-worker-") as folder:
             file = file_name(piece.name, context.setting.format)
-            entry = generate_entry(self._pipeline, piece, context.cache, context.setting, Path(folder), file)
+            entry = generate_entry(pipeline, piece, context.cache, context.setting, Path(folder), file)
             return Made(entry, (Path(folder) / file).read_bytes(), tuple(warnings))
 
 
@@ -72,6 +84,9 @@ class Requests:
     @property
     def left(self) -> int:
         return len(self._left)
+
+    def gone(self, worker: int) -> None:
+        """Nothing was meant for one worker alone."""
 
 
 def deal_folder(

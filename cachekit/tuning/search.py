@@ -53,6 +53,21 @@ class Record:
     figures: Figures
 
 
+@attrs.frozen(eq=False)
+class Asked:
+    """A setting that optuna proposes: to be measured, or with what is known of it ahead."""
+
+    trial: optuna.Trial
+    strategy: Choice
+    predictor: Choice
+    cache: Cache | None = None
+    """To be measured; None where that is needless."""
+    key: str | None = None
+    """Under which its figures are kept for the same plan."""
+    figures: Figures | None = None
+    failure: str | None = None
+
+
 @attrs.define
 class Search:
     """Proposes settings, and remembers what each reached."""
@@ -74,22 +89,37 @@ class Search:
         Each trial's proposal depends on the finished ones and on its number alone, so a search that was killed goes on
         as if it had not been.
         """
-        waiting = any(trial.state.name == "WAITING" for trial in self.study.trials)
-        if not self.finished() and not waiting:
-            defaults = {dimension.name: dimension.start for dimension in self.space if dimension.start is not None}
-            self.study.enqueue_trial({**defaults, PREDICTOR: self.predictors[0].spec})
         for number in range(len(self.finished()), trials):
             told.start(f"trial {number + 1}")
-            self.study.sampler = need_optuna().samplers.TPESampler(seed=(self.seed + number) % 2**32)
-            trial = self.study.ask()
-            strategy, predictor = self._proposed(trial)
-            figures, failure = self._figures(strategy, predictor, measure)
-            trial.set_user_attr("strategy", strategy.spec)
-            trial.set_user_attr("predictor", predictor.spec)
-            trial.set_user_attr("figures", attrs.asdict(figures) if figures else None)
-            trial.set_user_attr("failure", failure)
-            self.study.tell(trial, self.bar.score(figures) if figures else -1e6)
-            told.finish(describe(strategy, predictor, figures, failure))
+            asked = self.ask(number)
+            if asked.cache is not None:
+                figures, failure = self._measured(measure, asked.cache)
+                told.finish(self.tell(asked, figures, failure))
+            else:
+                told.finish(self.tell(asked, asked.figures, asked.failure))
+
+    def ask(self, number: int) -> Asked:
+        """The setting to try as trial `number`; several may be tried at once, and told of in any order."""
+        waiting = any(trial.state.name == "WAITING" for trial in self.study.trials)
+        if number == 0 and not self.finished() and not waiting:
+            defaults = {dimension.name: dimension.start for dimension in self.space if dimension.start is not None}
+            self.study.enqueue_trial({**defaults, PREDICTOR: self.predictors[0].spec})
+        self.study.sampler = need_optuna().samplers.TPESampler(seed=(self.seed + number) % 2**32)
+        trial = self.study.ask()
+        strategy, predictor = self._proposed(trial)
+        return self._looked_up(trial, strategy, predictor)
+
+    def tell(self, asked: Asked, figures: Figures | None, failure: str | None) -> str:
+        """Keep what a setting reached, or why it can't run; returns a line for the log."""
+        if asked.key is not None and figures is not None and asked.cache is not None:
+            self.study.set_user_attr(asked.key, json.dumps(attrs.asdict(figures)))
+        trial = asked.trial
+        trial.set_user_attr("strategy", asked.strategy.spec)
+        trial.set_user_attr("predictor", asked.predictor.spec)
+        trial.set_user_attr("figures", attrs.asdict(figures) if figures else None)
+        trial.set_user_attr("failure", failure)
+        self.study.tell(trial, self.bar.score(figures) if figures else -1e6)
+        return describe(asked.strategy, asked.predictor, figures, failure)
 
     def finished(self) -> list[optuna.trial.FrozenTrial]:
         """Trials that came to an end, in this run or an earlier one."""
@@ -108,29 +138,25 @@ class Search:
         predictor = trial.suggest_categorical(PREDICTOR, [choice.spec for choice in self.predictors])
         return Choice(self.strategy, {**self.fixed, **values}), Choice(*parse_spec(str(predictor)))
 
-    def _figures(self, strategy: Choice, predictor: Choice, measure: Measure) -> tuple[Figures | None, str | None]:
-        """What the setting reaches, or why it can't run; a plan and predictor that ran before are not run again."""
+    def _looked_up(self, trial: optuna.Trial, strategy: Choice, predictor: Choice) -> Asked:
+        """What is known of a setting ahead: that it can't run, is too slow, or that its plan ran with its predictor."""
+        asked = Asked(trial, strategy, predictor)
         try:
             cache = self.resolve(strategy, predictor, self.steps)
             assert cache is not None
             plan = cache.plan(self.steps, self.timesteps)
         except CachekitError as error:
-            return None, str(error)
+            return attrs.evolve(asked, failure=str(error))
         if plan is None:
-            return self._measured(measure, cache)
+            return attrs.evolve(asked, cache=cache)
         ideal = len(plan) / plan.count(COMPUTED)
         if self.bar.rules_out(ideal):
-            return Figures(0.0, 0.0, ideal, None), None
+            return attrs.evolve(asked, figures=Figures(0.0, 0.0, ideal, None))
         key = f"{plan} {predictor.spec}"
         if cache.strategy.fit_predictor(cache.run(self.steps, self.timesteps)) is not cache.predictor:
             key += f" fitted by {strategy.spec}"
         known = figures_of(self.study.user_attrs.get(key))
-        if known is not None:
-            return known, None
-        figures, failure = self._measured(measure, cache)
-        if figures is not None:
-            self.study.set_user_attr(key, json.dumps(attrs.asdict(figures)))
-        return figures, failure
+        return attrs.evolve(asked, figures=known) if known is not None else attrs.evolve(asked, cache=cache, key=key)
 
     def _measured(self, measure: Measure, cache: Cache) -> tuple[Figures | None, str | None]:
         try:

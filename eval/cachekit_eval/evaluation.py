@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -29,6 +29,8 @@ from cachekit_eval.selection import NamedMetric, Selection, select_metrics
 from cachekit_eval.text import printable
 
 PathLike = str | os.PathLike[str]
+Part = Callable[[Sequence[Pair]], Sequence[Pair]]
+Compare = Callable[[Sequence[Pair]], Iterator[tuple[Pair, Comparison | str]]]
 
 
 @attrs.frozen(kw_only=True)
@@ -128,10 +130,18 @@ def evaluate_request(
     keep_in: PathLike | None = None,
     notes: Sequence[str] = (),
     progress: Progress | None = None,
+    also: Sequence[Path] = (),
+    part: Part | None = None,
+    compare: Compare | None = None,
 ) -> list[Evaluation]:
-    """What was prepared, evaluated."""
-    keeper = _keeper(keep_in, selection, request.options)
-    return Evaluator(request, selection, keeper, tuple(notes), progress).run()
+    """What was prepared, evaluated.
+
+    `also` are files that others have kept; of those pairs that are in none, `part` chooses which are compared now.
+    `compare` does it elsewhere: it is given pairs, and yields each with what came of it, or why nothing did, in any
+    order.
+    """
+    keeper = _keeper(keep_in, selection, request.options, also)
+    return Evaluator(request, selection, keeper, tuple(notes), progress, part, compare).run()
 
 
 @attrs.frozen
@@ -146,14 +156,13 @@ class Request:
     @property
     def inputs(self) -> list[Path]:
         """Every file that is read, a folder's frames included."""
-        from cachekit_eval.manifests import manifest_file
+        from cachekit_eval.manifests import manifest_files
         from cachekit_eval.numbering import frame_files
 
         folders = (self.gt, *self.gens)
         videos = [video for folder in folders for video in folder.videos.values()]
         frames = [frame for video in videos if video.is_dir() for frame in frame_files(video)[0]]
-        manifests = filter(None, (manifest_file(folder.path) for folder in folders))
-        return [*videos, *frames, *manifests]
+        return [*videos, *frames, *(file for folder in folders for file in manifest_files(folder.path))]
 
 
 def prepare(gt: PathLike, gens: Sequence[PathLike], options: Options) -> Request:
@@ -171,7 +180,21 @@ class _FolderWork:
     folder: Folder
     pairing: Pairing
     manifest: Manifest
-    outcomes: list[Video | Failure] = attrs.field(factory=list)
+    done: dict[str, Video | Failure] = attrs.field(factory=dict)
+
+    @property
+    def outcomes(self) -> list[Video | Failure]:
+        """In the order of the pairs, whichever was done first."""
+        return [self.done[pair.name] for pair in self.pairing.pairs if pair.name in self.done]
+
+
+@attrs.frozen
+class _Piece:
+    """A pair, the folder that it is of, and its files' digests where they are kept by."""
+
+    work: _FolderWork
+    pair: Pair
+    digests: Digests | None
 
 
 @attrs.define
@@ -183,13 +206,14 @@ class Evaluator:
     keeper: Keeper | None = None
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
+    part: Part | None = None
+    compare: Compare | None = None
     _work: list[_FolderWork] = attrs.field(factory=list, init=False)
     _gt_manifest: Manifest = attrs.field(factory=Manifest, init=False)
     _versions: dict[str, str] = attrs.field(factory=dict, init=False)
 
     def run(self) -> list[Evaluation]:
         """Compare pair after pair; what is done is in the keeper's file, whatever ends this."""
-        options = self.request.options
         self._versions = _versions(with_lpips="lpips" in self.selection.metrics)
         self._gt_manifest = read_manifest(self.request.gt.path, self.request.gt.videos.values())
         self._work = [
@@ -200,42 +224,73 @@ class Evaluator:
             self.progress.expect(sum(len(work.pairing.pairs) for work in self._work))
         done = 0
         try:
-            with Comparer(
-                self.selection.metrics, options.threads or _processors(), options.resize, options.common_frames
-            ) as comparer:
-                for work in self._work:
-                    for pair in work.pairing.pairs:
-                        if self.progress:
-                            self.progress.start(printable(pair.name))
-                        outcome, kept = self._outcome(comparer, pair, work.manifest)
-                        work.outcomes.append(outcome)
-                        done += 1
-                        if self.keeper:
-                            self.keeper.write(self._content)
-                        if self.progress:
-                            said = "failed" if isinstance(outcome, Failure) else "kept" if kept else "compared"
-                            self.progress.finish(f"{said}: {printable(work.folder.path / pair.name)}")
+            for piece, outcome, said in self._outcomes():
+                piece.work.done[piece.pair.name] = outcome
+                done += 1
+                if self.keeper:
+                    self.keeper.write(self._content)
+                if self.progress:
+                    self.progress.finish(f"{said}: {printable(piece.work.folder.path / piece.pair.name)}")
         finally:
             if self.keeper and done:
                 self.keeper.write(self._content, now=True)
         return self._evaluations()
 
+    def _outcomes(self) -> Iterator[tuple[_Piece, Video | Failure, str]]:
+        """What comes of each pair, and how: those that were kept as they are met, the others as they are compared."""
+        pairs = [(work, pair) for work in self._work for pair in work.pairing.pairs]
+        mine = {id(pair) for pair in self.part([pair for _, pair in pairs])} if self.part else None
+        if self.compare is None:
+            options = self.request.options
+            with Comparer(
+                self.selection.metrics, options.threads or _processors(), options.resize, options.common_frames
+            ) as comparer:
+                for piece, kept in self._pieces(pairs, mine):
+                    yield self._here(piece, kept, comparer)
+            return
+        left = []
+        for piece, kept in self._pieces(pairs, mine):
+            if kept is None:
+                left.append(piece)
+            else:
+                yield piece, self._video(piece, kept), "kept"
+        by_pair = {id(piece.pair): piece for piece in left}
+        for pair, found in self.compare([piece.pair for piece in left]):
+            piece = by_pair[id(pair)]
+            if self.progress:
+                self.progress.start(printable(pair.name))
+            if isinstance(found, str):
+                yield piece, Failure(pair.name, pair.gt, pair.gen, found), "failed"
+            else:
+                yield piece, self._video(piece, found), "compared"
+
+    def _pieces(
+        self, pairs: Sequence[tuple[_FolderWork, Pair]], mine: set[int] | None
+    ) -> Iterator[tuple[_Piece, Kept | None]]:
+        """The pairs that are to be compared now, and those that an earlier run or another share has compared."""
+        for work, pair in pairs:
+            if self.progress and self.compare is None:
+                self.progress.start(printable(pair.name))
+            digests = self.keeper.digests(pair.gt, pair.gen) if self.keeper else None
+            kept = self.keeper.find(digests) if self.keeper else None
+            if kept is not None or mine is None or id(pair) in mine:
+                yield _Piece(work, pair, digests), kept
+
+    def _here(self, piece: _Piece, kept: Kept | None, comparer: Comparer) -> tuple[_Piece, Video | Failure, str]:
+        pair = piece.pair
+        if kept is not None:
+            return piece, self._video(piece, kept), "kept"
+        try:
+            return piece, self._video(piece, comparer.compare(pair)), "compared"
+        except (UnreadableVideoError, PairError) as error:
+            return piece, Failure(pair.name, pair.gt, pair.gen, str(error)), "failed"
+
     def _content(self) -> Mapping[str, object]:
         return as_json(self._evaluations(), self.notes)
 
-    def _outcome(self, comparer: Comparer, pair: Pair, manifest: Manifest) -> tuple[Video | Failure, bool]:
-        """What came of a pair, and whether an earlier run had computed it."""
-        digests = self.keeper.digests(pair.gt, pair.gen) if self.keeper else None
-        kept = self.keeper.find(digests) if self.keeper else None
-        if kept is not None:
-            return self._video(pair, manifest, kept, digests), True
-        try:
-            return self._video(pair, manifest, comparer.compare(pair), digests), False
-        except (UnreadableVideoError, PairError) as error:
-            return Failure(pair.name, pair.gt, pair.gen, str(error)), False
-
-    def _video(self, pair: Pair, manifest: Manifest, found: Comparison | Kept, digests: Digests | None) -> Video:
-        gt_made, made = self._gt_manifest[pair.gt], manifest[pair.gen]
+    def _video(self, piece: _Piece, found: Comparison | Kept) -> Video:
+        pair = piece.pair
+        gt_made, made = self._gt_manifest[pair.gt], piece.work.manifest[pair.gen]
         available = self.selection.metrics
         return Video(
             name=pair.name,
@@ -256,7 +311,7 @@ class Evaluator:
             gt_made=gt_made,
             frame_notes=found.notes,
             notes=(*found.notes, *differences(gt_made, made)),
-            digests=digests,
+            digests=piece.digests,
         )
 
     def _evaluations(self) -> list[Evaluation]:
@@ -300,12 +355,14 @@ def _pooled(metrics: Mapping[str, Measure], videos: Sequence[Video]) -> dict[str
     return figures
 
 
-def _keeper(keep_in: PathLike | None, selection: Selection, options: Options) -> Keeper | None:
+def _keeper(
+    keep_in: PathLike | None, selection: Selection, options: Options, also: Sequence[Path] = ()
+) -> Keeper | None:
     if keep_in is None:
         return None
     pooled = {name for name, metric in selection.metrics.items() if isinstance(metric, VideoMetric) and metric.pooled}
     conditions = conditions_of(selection.metrics, resize=options.resize, common_frames=options.common_frames)
-    return Keeper(Path(keep_in), conditions, options.per_frame, frozenset(pooled))
+    return Keeper(Path(keep_in), conditions, options.per_frame, frozenset(pooled), tuple(also))
 
 
 def _text(path: PathLike | None) -> str | None:

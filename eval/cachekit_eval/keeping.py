@@ -45,12 +45,18 @@ class Keeper:
     per_frame: bool
     pooled: frozenset[str]
     """Metrics of which features are needed, not values."""
+    also: tuple[Path, ...] = ()
+    """Files that others have kept, which are read and never written."""
     _records: dict[Digests, dict[str, Any]] = attrs.field(factory=dict, init=False)
     _next_write: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
+        for file in (*self.also, self.file):
+            self._learn(file)
+
+    def _learn(self, file: Path) -> None:
         try:
-            content = json.loads(self.file.read_bytes())
+            content = json.loads(file.read_bytes())
             if not _fits(content["conditions"], self.conditions):
                 return
             for folder in content["folders"]:

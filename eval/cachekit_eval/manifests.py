@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ import attrs
 from cachekit_eval.text import listed, quoted
 
 FILE_NAME = "manifest.jsonl"
+SHARE = re.compile(r"manifest-\d+-of-\d+\.jsonl")
+"""The manifest of one of several processes that filled a folder; what it holds is in all of them together."""
 LARGEST = 2**63 - 1
 DEEPEST = 32
 """Levels of lists and objects within one parameter."""
@@ -47,14 +50,33 @@ class Manifest:
 
 
 def read_manifest(folder: Path, videos: Iterable[Path] | None = None) -> Manifest:
-    """The manifest in `folder`; an empty one where there is none.
+    """What the manifests in `folder` say; nothing where there are none.
 
     A line that is no entry, or has a value that no result can hold, is noted and passed over; so is, where the folder's
     `videos` are given, an entry whose video is not among them.
     """
-    path = manifest_file(folder)
-    if path is None:
-        return Manifest()
+    there = None if videos is None else {_composed(video.name) for video in videos}
+    parts = [_read(path, there) for path in manifest_files(folder)]
+    entries = {file: entry for part in parts for file, entry in part.entries.items()}
+    return Manifest(entries, tuple(note for part in parts for note in part.notes))
+
+
+def manifest_files(folder: Path) -> list[Path]:
+    """The manifests of a folder: those of shares first, so that the unshared one has the last word.
+
+    The unshared one may stand beside a folder that holds videos alone, as VBench wants.
+    """
+    resolved = folder.resolve()
+    shares = sorted(path for path in folder.glob("manifest-*.jsonl") if SHARE.fullmatch(path.name))
+    places = (folder / FILE_NAME, resolved.parent / f"{resolved.name}.{FILE_NAME}")
+    return [*filter(Path.is_file, shares), *[path for path in places if path.is_file()][:1]]
+
+
+def is_manifest(name: str) -> bool:
+    return name == FILE_NAME or SHARE.fullmatch(name) is not None
+
+
+def _read(path: Path, there: set[str] | None) -> Manifest:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -73,19 +95,11 @@ def read_manifest(folder: Path, videos: Iterable[Path] | None = None) -> Manifes
     notes = [f"{quoted(path)}: line {listed(faulty)} is no entry and was passed over"] if faulty else []
     if odd:
         notes.append(f"{quoted(path)}: {listed(odd)} has a value that can't be kept and was passed over")
-    if videos is not None:
-        there = {_composed(video.name) for video in videos}
+    if there is not None:
         missing = [quoted(file) for file in entries if file not in there]
         if missing:
             notes.append(f"{quoted(path)} names {listed(missing)}, which the folder does not hold")
     return Manifest(entries, tuple(notes))
-
-
-def manifest_file(folder: Path) -> Path | None:
-    """A folder's manifest: in it, or beside it where it holds videos alone, as VBench wants; None without one."""
-    resolved = folder.resolve()
-    places = (folder / FILE_NAME, resolved.parent / f"{resolved.name}.{FILE_NAME}")
-    return next((path for path in places if path.is_file()), None)
 
 
 class OddValueError(ValueError):
@@ -106,8 +120,8 @@ def _entry(content: Mapping[str, Any]) -> Entry:
         denoising = None
     _check(denoising, "seconds")
     pattern = field("pattern", str)
-    if pattern is not None and set(pattern) - set("X."):
-        raise OddValueError("pattern: other characters than X and .")
+    if pattern is not None and set(pattern) - set("X._"):
+        raise OddValueError("pattern: other characters than X, . and _")
     return Entry(
         prompt=field("prompt", str),
         seed=field("seed", int),

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 from cachekit.errors import CachekitError
-from cachekit_eval.manifests import FILE_NAME
+from cachekit_eval.manifests import is_manifest
 from cachekit_eval.numbering import FRAME_SUFFIXES, frame_files
 from cachekit_eval.reading import VIDEO_SUFFIXES
 from cachekit_eval.text import listed, printable, quoted
@@ -103,7 +103,7 @@ def read_folder(path: Path) -> Folder:
         raise CachekitError(f"the folder {quoted(path)} can't be read: {error.strerror}") from error
     for entry, stem in entries:
         if stem is None:
-            if entry.name != FILE_NAME and not _left_by_a_system(entry):
+            if not is_manifest(entry.name) and not _left_by_a_system(entry):
                 ignored.append(entry.name)
         elif stem in videos:
             raise CachekitError(
