@@ -52,7 +52,7 @@ def bench(rounds: int, loops: int, threads: int | None, device: str, compiled: b
     transformer, call = random_stdit3(place)
     models: dict[str, Any] = {"eager": transformer}
     if compiled:
-        models["compiled"] = torch.compile(transformer)
+        models["compiled"] = torch.compile(transformer, fullgraph=True)
     predictors = [registration.name for registration in get_plugins().predictors]
     steps: dict[str, Timings] = {}
     with progress(len(models) + 2) as shown:
