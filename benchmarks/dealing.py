@@ -7,6 +7,9 @@ The model is a plugin of the tests that takes 0.02 s a video; the folder of the 
 
 from __future__ import annotations
 
+import concurrent.futures
+import json
+import multiprocessing
 import os
 import resource
 import sys
@@ -28,12 +31,31 @@ def resident() -> float:
 
 
 @click.command()
-@click.option("--workers", default=4, show_default=True)
+@click.option("--workers", default="4", show_default=True, help="Counts of workers, separated by commas.")
 @click.option("--prompts", default=946, show_default=True)
 @click.option("--seeds", default=5, show_default=True)
 @click.option("--settings", default=1, show_default=True)
 @click.option("--seconds", default=0.02, show_default=True, help="Of a video.")
-def main(workers: int, prompts: int, seeds: int, settings: int, seconds: float) -> None:
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the figures as JSON to FILE.")
+def main(workers: str, prompts: int, seeds: int, settings: int, seconds: float, json_file: str | None) -> None:
+    """Measure the driver's time and memory, for each count of workers in a process of its own."""
+    found = []
+    for count in map(int, workers.split(",")):
+        with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            found.append(pool.submit(deal, count, prompts, seeds, settings, seconds).result())
+        click.echo(
+            "{workers} workers: {videos} videos in {seconds:.1f} s, {worker_milliseconds:.1f} ms a video and worker; "
+            "the driver's processor time {driver_milliseconds:.2f} ms a video; "
+            "memory {memory_begin:.0f} MiB when all workers were there, {memory_end:.0f} MiB at the end".format(
+                **found[-1]
+            )
+        )
+    if json_file:
+        Path(json_file).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def deal(workers: int, prompts: int, seeds: int, settings: int, seconds: float) -> dict[str, float]:
+    """What it cost to deal so many videos of so many settings to so many workers."""
     from waiting_model import Waiting
 
     from cachekit.cli.choices import ChosenModel, uncached_setting
@@ -73,12 +95,16 @@ def main(workers: int, prompts: int, seeds: int, settings: int, seconds: float) 
                 if done % 1000 == 0:
                     memory.append(resident())
     wall, processor = time.perf_counter() - begun, time.process_time() - spent
-    click.echo(
-        f"{workers} workers: {done} videos in {wall:.1f} s, {1e3 * wall * workers / done:.1f} ms a video and worker; "
-        f"the driver's processor time {1e3 * processor / done:.2f} ms a video; "
-        f"memory {memory[0]:.0f} MiB when all workers were there, {memory[-1]:.0f} MiB at the end"
-    )
     ray.shutdown()
+    return {
+        "workers": workers,
+        "videos": done,
+        "seconds": wall,
+        "worker_milliseconds": 1e3 * wall * workers / done,
+        "driver_milliseconds": 1e3 * processor / done,
+        "memory_begin": memory[0],
+        "memory_end": memory[-1],
+    }
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ shape and motion, is it the background that was named?
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import click
 
+from cachekit.files.writing import write_whole
 from cachekit.generation.generate import Request, generate
 from cachekit.opensora.mini import scenes
 from cachekit.opensora.mini.model import OpenSoraMini
@@ -85,7 +87,8 @@ def shares_of(verdicts: Sequence[Verdict]) -> dict[str, float]:
 @click.option("--videos", type=click.IntRange(min=1), default=64, show_default=True, help="Of one object, and of two.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts drawn.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights other than the shipped ones.")
-def main(videos: int, seed: int, weights: Path | None) -> None:
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures to FILE.")
+def main(videos: int, seed: int, weights: Path | None, json_file: Path | None) -> None:
     """Measure how well opensora-mini does what held-out prompts say."""
     model = OpenSoraMini(str(weights) if weights else None)
     click.echo("| objects | videos | colour | shape | motion | background | nothing else |")
@@ -97,6 +100,9 @@ def main(videos: int, seed: int, weights: Path | None) -> None:
         click.echo(f"| {objects} | {videos} | {shares} |")
     for miss in (miss for adherence in measured for miss in adherence.misses):
         click.echo(f"  {miss}")
+    if json_file:
+        found = [attrs.asdict(adherence) for adherence in measured]
+        write_whole(json_file, json.dumps(found, indent=1) + "\n", "--json's file")
 
 
 if __name__ == "__main__":

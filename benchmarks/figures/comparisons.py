@@ -1,0 +1,99 @@
+"""Tables of comparisons: what is kept of a report's rows, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.figures.measuring import Kept
+from benchmarks.figures.pages import table
+
+DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4}
+HEADS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS"}
+Row = dict[str, Any]
+
+
+def keep_rows(report: dict[str, Any]) -> dict[str, Any]:
+    """A report's `results.json` without its videos: each row's figures and the percentile that they tell."""
+    rows = [
+        {
+            "label": row["label"],
+            "kind": row["kind"],
+            "frontier": row["frontier"],
+            "computed": row["computed"],
+            "ideal_speedup": row["ideal_speedup"],
+            "speedup": row["speedup"],
+            "videos": len(row["videos"]),
+            "quality": {
+                name: {key: figure[key] for key in ("mean", "worst", "low", "high")}
+                | {"percentile_5": percentile(row["videos"], name)}
+                for name, figure in row["quality"].items()
+            },
+        }
+        for row in report["rows"]
+    ]
+    return {"main_metric": report["main_metric"], "rows": rows}
+
+
+def percentile(videos: Sequence[dict[str, Any]], metric: str) -> float:
+    """The 5th of 100 from the bad end."""
+    values = [video["quality"][metric] for video in videos if metric in video["quality"]]
+    return float(np.percentile(values, 95 if metric == "lpips" else 5))
+
+
+def whole_table(kept: Kept) -> str:
+    """A row a setting: all that a report says."""
+    return rows_table(kept, lambda row: True)
+
+
+def rows_table(kept: Kept, chosen: Callable[[Row], bool]) -> str:
+    rows = [row for row in kept.found["rows"] if chosen(row)]
+    metrics = [name for name in DIGITS if any(name in row["quality"] for row in kept.found["rows"])]
+    head = ["", "setting", "computed", "ideal speedup", "measured speedup"]
+    head += [HEADS[name] for name in metrics] + ["worst video (dB)", "5th percentile (dB)"]
+    return table(head, [line_of(row, metrics) for row in rows])
+
+
+def line_of(row: Row, metrics: Sequence[str]) -> list[str]:
+    cells = ["*" if row["frontier"] else "", row["label"], f"{row['computed']:.3g}"]
+    cells += [f"{row[key]:.2f}" if row[key] is not None else "" for key in ("ideal_speedup", "speedup")]
+    quality = row["quality"]
+    cells += [mean_of(quality[name], name) if name in quality else "" for name in metrics]
+    return cells + [f"{quality['psnr'][key]:.2f}" if "psnr" in quality else "" for key in ("worst", "percentile_5")]
+
+
+def mean_of(figure: dict[str, float], name: str) -> str:
+    """`47.46 ± 1.20`: the mean, and half of its 95% interval for PSNR."""
+    text = f"{figure['mean']:.{DIGITS[name]}f}"
+    if name == "psnr" and figure["low"] is not None:
+        text += f" ± {(figure['high'] - figure['low']) / 2:.2f}"
+    return text
+
+
+def best_of(rows: Sequence[Row], counts: Sequence[int], matches: Callable[[Row], bool]) -> list[str]:
+    """For each number of computed steps, the best matching row with as many: `mean / worst`, or nothing."""
+    cells = []
+    for count in counts:
+        fitting = [row for row in rows if matches(row) and round(row["computed"]) == count and row["quality"]]
+        best = max(fitting, key=lambda row: row["quality"]["psnr"]["mean"], default=None)
+        quality = best["quality"]["psnr"] if best else None
+        cells.append(f"{quality['mean']:.2f} / {quality['worst']:.2f}" if quality else "")
+    return cells
+
+
+def counts_table(kept: Kept, counts: Sequence[int], lines: Sequence[tuple[str, Callable[[Row], bool]]]) -> str:
+    """Mean / worst PSNR in dB: a line a method, the best of its rows at each number of computed steps."""
+    head = ["computed", *map(str, counts)]
+    return table(head, [[name, *best_of(kept.found["rows"], counts, matches)] for name, matches in lines])
+
+
+def of(strategy: str, predictor: str | None = None) -> Callable[[Row], bool]:
+    """Rows of a strategy in the grid, with this predictor."""
+
+    def matches(row: Row) -> bool:
+        named = row["kind"] == "setting" and row["label"].split()[0] == strategy
+        return named and (predictor is None or row["label"].endswith(f"+ {predictor}"))
+
+    return matches

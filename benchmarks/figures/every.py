@@ -1,0 +1,95 @@
+"""The figures there are, page by page."""
+
+from __future__ import annotations
+
+from benchmarks.figures.comparisons import counts_table, keep_rows, of, rows_table, whole_table
+from benchmarks.figures.costs import (
+    adherence_table,
+    attaching_table,
+    dealing_table,
+    evaluator_table,
+    sharing_table,
+    stages_table,
+)
+from benchmarks.figures.measuring import Measurement
+from benchmarks.figures.pages import Figure
+from benchmarks.figures.plots import frontier_plot
+
+LPIPS = "--lpips-weights .venv/alexnet.safetensors"
+HELD_OUT, OTHERS = "--prompts docs/held-out-prompts.txt", "--prompts docs/other-held-out-prompts.txt"
+AGAINST = (
+    "--strategy gramcache:computed=12,10,8 --strategy magcache:thresh=0.24:K=3 --strategy magcache:thresh=0.36:K=5 "
+    "--strategy magcache:thresh=0.8:K=6 --strategy magcache:thresh=1.0:K=8 --strategy teacache:thresh=0.15,0.2,0.275"
+)
+COUNTS = (12, 10, 8)
+
+
+def compared(name: str, options: str) -> Measurement:
+    return Measurement(name, f"cachekit compare {options} {LPIPS}", keep_rows, folder_option="--report")
+
+
+MEASUREMENTS = {
+    measurement.name: measurement
+    for measurement in (
+        compared(
+            "results",
+            f"{HELD_OUT} --strategy magcache:thresh=0.06,0.12,0.24 --strategy teacache:thresh=0.1,0.2,0.3 "
+            "--strategy gramcache:computed=14,12,10,8 --strategy uniform:computed=8,10,12 --predictor reuse,damped",
+        ),
+        compared("gramcache", "--config configs/gramcache.toml"),
+        compared("gramcache-other-prompts", f"{AGAINST} {OTHERS} --seed 5"),
+        compared("gramcache-other-noise", f"{AGAINST} {HELD_OUT} --seed 1"),
+        compared("gramcache-guidance-7", f"{AGAINST} {HELD_OUT} --guidance-scale 7"),
+        compared(
+            "gramcache-50-steps",
+            f"{HELD_OUT} --steps 50 --strategy gramcache:computed=20,16,13 "
+            "--strategy magcache:thresh=0.24,0.36,0.48:K=5 --strategy teacache:thresh=0.1,0.15,0.2",
+        ),
+        compared(
+            "gramcache-parts",
+            f"{HELD_OUT} --strategy gramcache:computed=12,10,8:pull=0,0.5,1000 "
+            "--strategy gramcache:computed=12,10,8:retention_ratio=0",
+        ),
+        Measurement("attaching", "cachekit bench", lambda found: found),
+        Measurement("adherence", "python -m cachekit.opensora.mini.adherence", lambda found: found),
+        Measurement("evaluator", "python benchmarks/evaluator.py", lambda found: found),
+        Measurement("opensora-small", "python benchmarks/opensora_small.py", lambda found: found),
+        Measurement("sharing", "python benchmarks/sharing.py", lambda found: found),
+        Measurement("dealing", "python benchmarks/dealing.py --workers 1,4,16", lambda found: found),
+    )
+}
+
+RIVALS = (
+    ("GramCache", of("gramcache")),
+    ("MagCache, `reuse`", of("magcache", "reuse")),
+    ("TeaCache, `reuse`", of("teacache", "reuse")),
+    ("fewer steps, spaced well", lambda row: row["kind"] == "fewer steps, spaced well"),
+    ("better solver, spaced well", lambda row: row["kind"] == "better solver"),
+    ("fewer steps, even", lambda row: row["kind"] == "fewer steps"),
+)
+
+
+def rivals(name: str, counts: tuple[int, ...] = COUNTS) -> Figure:
+    return Figure(name, MEASUREMENTS[name], lambda kept: counts_table(kept, counts, RIVALS))
+
+
+FIGURES = {
+    figure.name: figure
+    for figure in (
+        Figure("results", MEASUREMENTS["results"], whole_table),
+        Figure("frontier", MEASUREMENTS["results"], lambda kept: rows_table(kept, lambda row: row["frontier"])),
+        Figure("frontier-plot", MEASUREMENTS["results"], frontier_plot),
+        Figure("gramcache", MEASUREMENTS["gramcache"], whole_table),
+        rivals("gramcache-other-prompts"),
+        rivals("gramcache-other-noise"),
+        rivals("gramcache-guidance-7"),
+        rivals("gramcache-50-steps", (20, 16, 13)),
+        Figure("gramcache-parts", MEASUREMENTS["gramcache-parts"], whole_table),
+        Figure("attaching", MEASUREMENTS["attaching"], attaching_table),
+        Figure("adherence", MEASUREMENTS["adherence"], adherence_table),
+        Figure("evaluator", MEASUREMENTS["evaluator"], evaluator_table),
+        Figure("opensora-small", MEASUREMENTS["opensora-small"], stages_table),
+        Figure("sharing", MEASUREMENTS["sharing"], sharing_table),
+        Figure("dealing", MEASUREMENTS["dealing"], dealing_table),
+    )
+}

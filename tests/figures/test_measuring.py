@@ -1,0 +1,82 @@
+"""What is kept of a measurement, and when."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from benchmarks.figures import measuring
+from benchmarks.figures.comparisons import counts_table, keep_rows, of
+from benchmarks.figures.measuring import Kept, Measurement
+from cachekit.errors import CachekitError
+
+PROGRAM = """
+import json, sys
+folder, file = sys.argv[2], sys.argv[4]
+json.dump({"found": [1, 2], "videos": folder}, open(file, "w"))
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(measuring, "RESULTS", tmp_path / "results")
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM, encoding="utf-8")
+    return path
+
+
+def test_what_a_command_found_is_kept_with_how_it_was_made(program: Path, tmp_path: Path) -> None:
+    measurement = Measurement("small", f"python {program}", lambda found: found["found"], folder_option="--report")
+    measurement.measure(tmp_path / "work")
+    kept = measurement.kept()
+    assert kept.found == [1, 2]
+    assert kept.command == f"python {program}"
+    assert kept.date == date.today().isoformat()
+    assert set(kept.versions) == {"cachekit-dit", "torch", "python"}
+    assert "processors" in kept.machine
+
+
+def test_a_command_that_fails_leaves_what_was_kept(program: Path, tmp_path: Path) -> None:
+    good = Measurement("small", f"python {program}", lambda found: found, folder_option="--report")
+    good.measure(tmp_path / "work")
+    before = good.file.read_bytes()
+    bad = Measurement("small", f"python {tmp_path / 'missing.py'}", lambda found: found)
+    with pytest.raises(CachekitError, match="small was not measured"):
+        bad.measure(tmp_path / "work")
+    assert good.file.read_bytes() == before
+
+
+def test_a_measurement_that_was_never_made_says_how_to_make_it(program: Path) -> None:
+    with pytest.raises(CachekitError, match=r"python -m benchmarks\.figures small"):
+        Measurement("small", f"python {program}", lambda found: found).kept()
+
+
+def report() -> dict[str, object]:
+    def row(label: str, kind: str, computed: float, figures: list[float]) -> dict[str, object]:
+        mean = sum(figures) / len(figures)
+        quality = {"psnr": {"mean": mean, "worst": min(figures), "low": mean - 1, "high": mean + 1, "std": 1.0}}
+        videos = [{"quality": {"psnr": figure}} for figure in figures]
+        return {"label": label, "kind": kind, "frontier": False, "computed": computed, "ideal_speedup": 30 / computed,
+                "speedup": 2.0, "quality": quality, "videos": videos}  # fmt: skip
+
+    rows = [
+        row("magcache thresh=0.1 + reuse", "setting", 12, [40.0, 42.0]),
+        row("magcache thresh=0.2 + reuse", "setting", 12, [43.0, 45.0]),
+        row("magcache thresh=0.2 + damped", "setting", 12, [50.0, 52.0]),
+        row("uncached, 12 steps", "fewer steps", 12, [30.0, 32.0]),
+    ]
+    return {"main_metric": "psnr", "rows": rows}
+
+
+def test_a_methods_best_setting_with_as_many_steps_is_shown() -> None:
+    kept = Kept("cachekit compare", "a machine", {}, "2026-01-01", json.loads(json.dumps(keep_rows(report()))))
+    drawn = counts_table(kept, (12, 10), (("MagCache", of("magcache", "reuse")), ("TeaCache", of("teacache"))))
+    assert "| MagCache | 44.00 / 43.00 |  |" in drawn
+    assert "| TeaCache |  |  |" in drawn
+
+
+def test_the_fifth_percentile_is_of_the_videos() -> None:
+    assert keep_rows(report())["rows"][0]["quality"]["psnr"]["percentile_5"] == pytest.approx(40.1)
