@@ -162,24 +162,34 @@ def displaced(scratch: torch.Tensor) -> Iterator[None]:
 
 def step_timings(
     transformer: nn.Module,
-    call: Callable[[nn.Module], object],
+    computing: Callable[[nn.Module], object],
+    skipping: Callable[[nn.Module], object],
     rounds: int,
     prepare: Callable[[nn.Module], nn.Module] = lambda module: module,
     told: Told | None = None,
 ) -> Timings:
     """Timings of `bare` and `computed` steps, paired, and of `skipped` and `floor` ones; `prepare` compiles or not.
 
-    `call` waits for the GPU where there is one. Each computed step's residual is kept, as for a step to be skipped.
+    `computing` and `skipping` call the model, perhaps with latents of different sizes, and wait for the GPU where there
+    is one. Each computed step's residual is kept, as for a step to be skipped.
     """
     attached, hollow = twin(transformer), twin(transformer)
-    bare, ours, floor = (partial(call, prepare(module)) for module in (transformer, attached, hollow))
+    bare, ours, floor = (prepare(module) for module in (transformer, attached, hollow))
     with planned(attached, COMPUTED * (WARM_UP + rounds) + SKIPPED):
-        computed = interleave({"bare": (bare, nullcontext), "computed": (ours, nullcontext)}, rounds, told=told)
+        computed = interleave(
+            {"bare": (partial(computing, bare), nullcontext), "computed": (partial(computing, ours), nullcontext)},
+            rounds,
+            told=told,
+        )
     device = next(transformer.parameters()).device
     displace = partial(displaced, torch.zeros(DISPLACED // 4, device=device))
     with planned(attached, COMPUTED + SKIPPED * (WARM_UP + SKIPS * rounds)), without_blocks(hollow):
-        ours()
-        skipped = interleave({"skipped": (ours, displace), "floor": (floor, displace)}, SKIPS * rounds, told=told)
+        skipping(ours)
+        skipped = interleave(
+            {"skipped": (partial(skipping, ours), displace), "floor": (partial(skipping, floor), displace)},
+            SKIPS * rounds,
+            told=told,
+        )
     return Timings({**computed.rounds, **skipped.rounds})
 
 
