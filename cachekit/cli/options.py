@@ -1,9 +1,11 @@
 """Options that several commands share, and the bounds of their values."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import attrs
 import click
 
 from cachekit.cli.results import RESULT
@@ -55,6 +57,59 @@ def grouped(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
     return decorate
 
 
+def gathered(
+    name: str, kind: type[attrs.AttrsInstance], *options: Callable[[Command], Command]
+) -> Callable[[Command], Command]:
+    """Several options as one decorator, whose values the command gets as its argument `name`, an object of `kind`."""
+    fields = [field.name for field in attrs.fields(kind)]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def gather(*args: Any, **values: Any) -> Any:
+            given = kind(**{field: values.pop(field) for field in fields})
+            return command(*args, **{name: given}, **values)
+
+        return grouped(*options)(gather)
+
+    return decorate
+
+
+@attrs.frozen
+class ModelWords:
+    """Which model, and where and how it runs, in the words of the command line."""
+
+    model_spec: str
+    weights: str | None
+    offload: bool
+    device: str
+    dtype: str | None
+
+
+@attrs.frozen
+class PromptWords:
+    """What the videos show, in the words of the command line."""
+
+    prompts: tuple[str, ...]
+    prompts_from: str | None
+
+    def collected(self) -> list[str]:
+        """The prompts named and those of the file; none where none were."""
+        from cachekit.generation.prompts import collect_prompts
+
+        return list(collect_prompts(self.prompts, self.prompts_from))
+
+
+@attrs.frozen
+class SamplingWords:
+    """How a video is sampled, in the words of the command line."""
+
+    steps: int | None
+    spacing: float | None
+    solver: str | None
+    guidance_scale: float | None
+    seed: int
+
+
 ARGUMENTS = "cachekit.pipeline_arguments"
 """Where `--pipeline-arg` leaves what it was given for `--model`, which is read after it."""
 
@@ -70,7 +125,9 @@ def with_arguments(context: click.Context, parameter: click.Parameter, spec: str
     return f"{spec}:arguments={';'.join(words)}" if words else spec
 
 
-model_options = grouped(
+model_options = gathered(
+    "asked_model",
+    ModelWords,
     click.option(
         "--model",
         "model_spec",
@@ -94,18 +151,24 @@ model_options = grouped(
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
     click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="[default: the model's]"),
 )
-"""Which model, and where and how it runs."""
+"""Which model, and where and how it runs: `asked_model`."""
 
-prompt_options = grouped(
+prompt_options = gathered(
+    "asked_prompts",
+    PromptWords,
     click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="What a video shows (repeatable)."),
     click.option(
         "--prompts", "prompts_from", metavar="FILE", help="A prompt a line, or JSON; - for standard input; vbench."
     ),
 )
-"""What the videos show."""
+"""What the videos show: `asked_prompts`."""
 
-sampling_options = grouped(
-    click.option("--steps", type=Whole(1, MOST_STEPS), help="Denoising steps  [default: the model's]."),
+steps_option = click.option("--steps", type=Whole(1, MOST_STEPS), help="Denoising steps  [default: the model's].")
+
+sampling_options = gathered(
+    "sampling",
+    SamplingWords,
+    steps_option,
     click.option(
         "--spacing", type=Finite(), metavar="R", help="Steps nearer to noise: r t / (1 + (r - 1) t)  [default: even]."
     ),
@@ -115,7 +178,17 @@ sampling_options = grouped(
         "--seed", type=Whole(0, LARGEST_SEED), default=0, show_default=True, help="Seed of the first video's noise."
     ),
 )
-"""How a video is sampled."""
+"""How a video is sampled: `sampling`."""
+
+settings_option = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy (repeatable)."
+)
+predictor_option = click.option(
+    "--predictor", metavar="NAME[:FIELD=VALUE]", help="What to put in place of a skipped step."
+)
+profile_option = click.option(
+    "--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped."
+)
 
 videos_per_prompt_option = click.option(
     "--videos-per-prompt", type=Whole(1, MOST_VIDEOS), default=1, show_default=True, help="Each of a seed of its own."

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachekit.cli.options import MOST_STEPS, Whole, json_option, plugin_option
+from cachekit.cli.options import (
+    json_option,
+    plugin_option,
+    predictor_option,
+    profile_option,
+    settings_option,
+    steps_option,
+)
 from cachekit.cli.results import Command
 
 if TYPE_CHECKING:
@@ -17,13 +24,11 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("strategy")
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy (repeatable)."
-)
-@click.option("--predictor", metavar="NAME[:FIELD=VALUE]", help="What to put in place of a skipped step.")
-@click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
+@settings_option
+@predictor_option
+@profile_option
 @click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
-@click.option("--steps", type=Whole(1, MOST_STEPS), help="Denoising steps  [default: the model's].")
+@steps_option
 @plugin_option
 @json_option
 def plan(

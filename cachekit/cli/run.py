@@ -13,11 +13,17 @@ from click.core import ParameterSource
 from cachekit.cli.clustering import Clustered, at_work, clustered, ray_options
 from cachekit.cli.config import config_option
 from cachekit.cli.options import (
+    ModelWords,
+    PromptWords,
+    SamplingWords,
     json_option,
     model_options,
     plugin_option,
+    predictor_option,
+    profile_option,
     prompt_options,
     sampling_options,
+    settings_option,
     videos_per_prompt_option,
 )
 from cachekit.cli.results import Command
@@ -40,11 +46,9 @@ if TYPE_CHECKING:
 @click.option(
     "--strategy", default="magcache", show_default=True, metavar="NAME", help="When to skip; none for no cache."
 )
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy (repeatable)."
-)
-@click.option("--predictor", metavar="NAME[:FIELD=VALUE]", help="What to put in place of a skipped step.")
-@click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
+@settings_option
+@predictor_option
+@profile_option
 @prompt_options
 @model_options
 @sampling_options
@@ -75,22 +79,13 @@ def run(
     settings: tuple[str, ...],
     predictor: str | None,
     profile: str | None,
-    prompts: tuple[str, ...],
-    prompts_from: str | None,
-    model_spec: str,
-    weights: str | None,
-    offload: bool,
-    steps: int | None,
-    spacing: float | None,
-    solver: str | None,
-    guidance_scale: float | None,
-    seed: int,
+    asked_prompts: PromptWords,
+    asked_model: ModelWords,
+    sampling: SamplingWords,
     videos_per_prompt: int,
     out: Path,
     names: str,
     video_format: str,
-    device: str,
-    dtype: str | None,
     overwrite: bool,
     shard: str | None,
     ray_address: str | None,
@@ -103,11 +98,10 @@ def run(
 
     Without prompts, the model's examples are made. The same command again goes on where a run was stopped.
     """
-    from cachekit.cli.choices import choose_cache, choose_device, choose_model, load_pipeline, uncached_setting
+    from cachekit.cli.choices import choose_asked, choose_cache, choose_device, load_pipeline, uncached_setting
     from cachekit.cli.report import console, write_json
     from cachekit.cli.sharing import chosen_share, manifest_name
     from cachekit.generation.generate import look_at_folder, make_requests, prepare_folder
-    from cachekit.generation.prompts import collect_prompts
     from cachekit.generation.vbench_folder import FORMAT, VIDEOS_PER_PROMPT, manifest_at_hand, vbench_requests
     from cachekit.registry.parameters import as_record, parse_settings
     from cachekit.registry.plugins import get_plugins
@@ -121,13 +115,11 @@ def run(
                 "choose another --out, or remove the folder first"
             )
         plugins = get_plugins()
-        chosen = choose_model(
-            model_spec, plugins, {"weights": weights, "offload": offload, "spacing": spacing, "solver": solver}
-        )
+        chosen = choose_asked(asked_model, sampling, plugins)
         model = chosen.model
-        step_count = steps or model.steps
+        step_count = sampling.steps or model.steps
         cache = choose_cache(strategy, parse_settings(settings), predictor, profile, chosen, step_count, plugins)
-        texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
+        texts = asked_prompts.collected() or list(model.example_prompts)
         if names == "vbench":
             if video_format != FORMAT:
                 raise CachekitError(f"VBench reads {FORMAT}, not {video_format}; leave out --format")
@@ -135,17 +127,19 @@ def run(
                 raise CachekitError(
                     "a folder that VBench reads holds no shares' manifests; leave out --names or --shard"
                 )
-            requests = vbench_requests(texts, seed, _given("videos_per_prompt", videos_per_prompt) or VIDEOS_PER_PROMPT)
+            requests = vbench_requests(
+                texts, sampling.seed, _given("videos_per_prompt", videos_per_prompt) or VIDEOS_PER_PROMPT
+            )
         else:
-            requests = make_requests(texts, seed, videos_per_prompt)
+            requests = make_requests(texts, sampling.seed, videos_per_prompt)
         requests = share.deal(requests) if share else requests
         setting = attrs.evolve(
             uncached_setting(
                 chosen,
-                steps=steps,
-                guidance_scale=guidance_scale,
-                device=cluster.device(device) if cluster else choose_device(device),
-                dtype=dtype,
+                steps=sampling.steps,
+                guidance_scale=sampling.guidance_scale,
+                device=cluster.device(asked_model.device) if cluster else choose_device(asked_model.device),
+                dtype=asked_model.dtype,
                 video_format=video_format,
             ),
             strategy=strategy.partition(":")[0],

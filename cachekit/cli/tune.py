@@ -13,7 +13,20 @@ import click
 
 from cachekit.cli.clustering import AtWork, clustered, ray_options
 from cachekit.cli.command_line import command_line
-from cachekit.cli.options import Finite, Whole, json_option, model_options, plugin_option, sampling_options
+from cachekit.cli.options import (
+    Finite,
+    ModelWords,
+    PromptWords,
+    SamplingWords,
+    Whole,
+    json_option,
+    model_options,
+    plugin_option,
+    profile_option,
+    prompt_options,
+    sampling_options,
+    settings_option,
+)
 from cachekit.cli.results import RESULT, Command
 from cachekit.errors import CachekitError
 from cachekit.files.reading import read_text
@@ -36,13 +49,12 @@ MOST_TRIALS = 100_000
 @click.option(
     "--search", "searched", multiple=True, metavar="NAME=LOW..HIGH", help="Where to search a parameter (repeatable)."
 )
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter to leave alone (repeatable).")
+@settings_option
 @click.option("--predictor", "predictors", multiple=True, metavar="NAME,...", help="To choose among  [default: all].")
-@click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
+@profile_option
 @click.option("--trials", type=Whole(1, MOST_TRIALS), default=40, show_default=True, help="Settings tried in all.")
 @model_options
-@click.option("--prompt", "prompts", multiple=True, metavar="TEXT", help="Searched on  [default: for calibration].")
-@click.option("--prompts", "prompts_from", metavar="FILE", help="Searched on: a prompt a line, or JSON; -; vbench.")
+@prompt_options
 @click.option("--check-prompts", "check_from", metavar="FILE", help="The answer is checked on  [default: examples].")
 @sampling_options
 @click.option(
@@ -65,19 +77,10 @@ def tune(
     predictors: tuple[str, ...],
     profile: str | None,
     trials: int,
-    model_spec: str,
-    weights: str | None,
-    offload: bool,
-    prompts: tuple[str, ...],
-    prompts_from: str | None,
+    asked_model: ModelWords,
+    asked_prompts: PromptWords,
     check_from: str | None,
-    steps: int | None,
-    spacing: float | None,
-    solver: str | None,
-    guidance_scale: float | None,
-    seed: int,
-    device: str,
-    dtype: str | None,
+    sampling: SamplingWords,
     folder: Path,
     out: str | None,
     ray_address: str | None,
@@ -87,11 +90,12 @@ def tune(
 ) -> int:
     """Search a strategy's parameters, and a predictor, for the best quality at a speed or the best speed at a quality.
 
-    The answer is checked on prompts that the search did not see, and written as a file for `run --config`. The same
+    It is searched on the model's calibration prompts, or on those given; parameters that are set are left alone. The
+    answer is checked on prompts that the search did not see, and written as a file for `run --config`. The same
     command again goes on where it was stopped.
     """
     from cachekit.attaching.attach import resolve_predictor, resolve_strategy
-    from cachekit.cli.choices import choose_cache, choose_device, choose_model, load_pipeline, uncached_setting
+    from cachekit.cli.choices import choose_asked, choose_cache, choose_device, load_pipeline, uncached_setting
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
     from cachekit.files.locking import owned
@@ -119,16 +123,14 @@ def tune(
     space = space_of(plugins.strategies[strategy].value, strategy, fixed, searched)
     names = [registration.name for registration in plugins.predictors]
     filling = expand(predictors or names, names)
-    chosen = choose_model(
-        model_spec, plugins, {"weights": weights, "offload": offload, "spacing": spacing, "solver": solver}
-    )
+    chosen = choose_asked(asked_model, sampling, plugins)
     model = chosen.model
     base = uncached_setting(
         chosen,
-        steps=steps,
-        guidance_scale=guidance_scale,
-        device=cluster.device(device) if cluster else choose_device(device),
-        dtype=dtype,
+        steps=sampling.steps,
+        guidance_scale=sampling.guidance_scale,
+        device=cluster.device(asked_model.device) if cluster else choose_device(asked_model.device),
+        dtype=asked_model.dtype,
         video_format="mkv",
     )
 
@@ -140,11 +142,11 @@ def tune(
     untuned = resolve_strategy(strategy, fixed, plugins, *sizes, steps=base.steps, profile=profile)
     for predictor in filling:
         resolve_predictor(predictor.spec, untuned, plugins)
-    texts = collect_prompts(prompts, prompts_from) or list(model.calibration_prompts or model.example_prompts)
+    texts = asked_prompts.collected() or list(model.calibration_prompts or model.example_prompts)
     unseen = [text for text in collect_prompts((), check_from) or model.example_prompts if text not in texts]
     if not unseen:
         raise CachekitError("no prompt is left to check the answer on; name some others with --check-prompts")
-    requests, checks = (make_requests(list(dict.fromkeys(part)), seed, 1) for part in (texts, unseen))
+    requests, checks = (make_requests(list(dict.fromkeys(part)), sampling.seed, 1) for part in (texts, unseen))
     check_folder(folder)
     choices = {"strategy": strategy, "set": fixed, "bar": str(bar)}
     conditions = conditions_of(base, choices, profile, space, filling, requests)
@@ -164,7 +166,7 @@ def tune(
         study = open_study(folder, conditions)
     clean_leftovers(folder)
     search = Search(
-        strategy, fixed, space, filling, bar, resolve, base.steps, timesteps_of(model, base.steps), study, seed
+        strategy, fixed, space, filling, bar, resolve, base.steps, timesteps_of(model, base.steps), study, sampling.seed
     )
     with progress(len(requests) + max(0, trials - len(search.finished()))) as shown:
 
@@ -205,7 +207,7 @@ def tune(
     shown_on = console(json_file)
     answer = Answer(best, checked, bar, len(requests), len(checks))
     target = Path(out) if out is not None else folder / "settings.toml"
-    write_settings(target, answer, base, {"profile": profile, "weights": weights}, command_line(context))
+    write_settings(target, answer, base, {"profile": profile, "weights": asked_model.weights}, command_line(context))
     for line in answer.lines:
         shown_on.print(line)
     shown_on.print(f"settings: {target}; use them with `cachekit run --config {target}`")
