@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachekit.cli.options import MOST_STEPS, Whole, json_option, plugin_option
+from cachekit.cli.options import MOST_STEPS, Whole, json_option, model_option, plugin_option
 from cachekit.cli.results import Command
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 @click.option("--predictor", metavar="NAME[:FIELD=VALUE]", help="What to put in place of a skipped step.")
 @click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
-@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
+@model_option("opensora-mini", "The model, with options of its own (see `cachekit models`).")
 @click.option("--steps", type=Whole(1, MOST_STEPS), help="Denoising steps  [default: the model's].")
 @plugin_option
 @json_option

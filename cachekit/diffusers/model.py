@@ -173,7 +173,7 @@ class DiffusersModel(Model):
         from cachekit.diffusers.pipeline import DiffusersPipeline
 
         with quiet_loading():
-            pipe = self.kind.from_pretrained(self.folder, torch_dtype=getattr(torch, dtype or self.dtype))
+            pipe = self.kind.from_pretrained(self.folder, dtype=getattr(torch, dtype or self.dtype))
         pipe.set_progress_bar_config(disable=True)
         if self.offload and device != "cpu":
             pipe.enable_model_cpu_offload(device=device)
