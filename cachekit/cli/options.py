@@ -1,6 +1,7 @@
 """Options that several commands share, and the bounds of their values."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -69,7 +70,12 @@ def with_arguments(context: click.Context, parameter: click.Parameter, spec: str
     words = context.meta.get(ARGUMENTS, ())
     if words and spec is None:
         raise click.UsageError("--pipeline-arg is for a diffusers pipeline; name it with --model diffusers:path=DIR")
-    return f"{spec}:arguments={';'.join(words)}" if words else spec
+    return f"{spec}:arguments={';'.join(map(escaped, words))}" if words else spec
+
+
+def escaped(word: str) -> str:
+    """A word in which nothing is read as the spec's own marks, as `DiffusersModel.arguments` takes it."""
+    return re.sub("[%:;]", lambda mark: f"%{ord(mark[0]):02X}", word)
 
 
 def model_option(default: str | None, words: str) -> Callable[[Command], Command]:
