@@ -12,7 +12,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ import torch
 from cachekit.attaching.attach import resolve_adapter, resolve_predictor
 from cachekit.attaching.interception import Standing
 from cachekit.attaching.session import Session
+from cachekit.errors import CachekitError
 from cachekit.interface.span import Span
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Run, Strategy
 from cachekit.registry.plugins import get_plugins
@@ -193,12 +194,22 @@ def step_timings(
     return Timings({**computed.rounds, **skipped.rounds})
 
 
-def loop_timings(transformer: nn.Module, loop: Call, attached: Way, rounds: int, told: Told | None = None) -> Timings:
-    """Timings of a whole denoising loop: `bare`, `attached` to a strategy, and `floor`."""
+def loop_timings(
+    transformers: Sequence[nn.Module], loop: Call, attached: Way, rounds: int, told: Told | None = None
+) -> Timings:
+    """Timings of a whole denoising loop over these transformers: `bare`, `attached` to a strategy, and `floor`."""
+
+    @contextmanager
+    def floor() -> Iterator[None]:
+        with ExitStack() as stack:
+            for transformer in transformers:
+                stack.enter_context(without_blocks(transformer))
+            yield
+
     ways: dict[str, tuple[Call, Way]] = {
         "bare": (loop, nullcontext),
         "attached": (loop, attached),
-        "floor": (loop, partial(without_blocks, transformer)),
+        "floor": (loop, floor),
     }
     return interleave(ways, rounds, warmup=1, told=told)
 
@@ -209,6 +220,30 @@ def loop_ratio(timings: Timings, computed: int, steps: int) -> float:
     for bare, attached, floor in zip(*(timings.rounds[name] for name in ("bare", "attached", "floor")), strict=True):
         ratios.append(attached / ((computed * bare + (steps - computed) * floor) / steps))
     return statistics.median(ratios)
+
+
+class SeenError(Exception):
+    """The call that was waited for has been seen."""
+
+
+def first_call(transformer: nn.Module, run: Call) -> tuple[tuple[object, ...], dict[str, object]]:
+    """What `run` calls this transformer with first; it goes no further."""
+    seen: list[tuple[tuple[object, ...], dict[str, object]]] = []
+
+    def stop(module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        seen.append((args, kwargs))
+        raise SeenError
+
+    handle = transformer.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        run()
+    except SeenError:
+        pass
+    finally:
+        handle.remove()
+    if not seen:
+        raise CachekitError(f"a run of this model does not call its {type(transformer).__name__}")
+    return seen[0]
 
 
 @attrs.frozen

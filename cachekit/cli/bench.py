@@ -9,80 +9,97 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from cachekit.cli.options import MOST_THREADS, Whole, json_option, plugin_option
+from cachekit.cli.options import MOST_STEPS, MOST_THREADS, Whole, json_option, model_option, plugin_option
 from cachekit.cli.results import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
     from torch import nn
 
-    from cachekit.attaching.benchmark import Timings, Told
-    from cachekit.opensora.stdit3 import STDiT3
-
+    from cachekit.attaching.benchmark import Timings
 
 BACKENDS = ("eager", "inductor")
-SHORT, LONG = 1, 5
-"""Frames of a computed step, where many short ones tell more than few long ones, and of a skipped step, which takes so
-little time that a whole one may be as long as any."""
 
 
 @click.command(cls=Command)
+@model_option(None, "Time this model, such as diffusers:path=DIR  [default: a random STDiT3, and opensora-mini].")
 @click.option(
     "--backend", "backends", type=click.Choice(BACKENDS), multiple=True,
     help="How the model runs: as it is, or compiled, which takes minutes (repeatable)  [default: both].",
 )  # fmt: skip
 @click.option("--rounds", type=Whole(20, 100_000), default=100, show_default=True, help="Timed rounds of single steps.")
-@click.option("--loops", type=Whole(0, 10_000), default=7, show_default=True, help="Timed denoising loops of the mini.")
+@click.option("--loops", type=Whole(0, 10_000), default=7, show_default=True, help="Timed denoising loops.")
+@click.option("--steps", type=Whole(1, MOST_STEPS), help="Steps of a loop of --model  [default: the model's].")
 @click.option("--threads", type=Whole(1, MOST_THREADS), help="torch threads  [default: torch's].")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Of --model  [default: its own].")
 @plugin_option
 @json_option
 def bench(
-    backends: tuple[str, ...], rounds: int, loops: int, threads: int | None, device: str, json_file: str | None
+    model_spec: str | None,
+    backends: tuple[str, ...],
+    rounds: int,
+    loops: int,
+    steps: int | None,
+    threads: int | None,
+    device: str,
+    dtype: str | None,
+    json_file: str | None,
 ) -> None:
     """Measure what attaching costs on this machine.
 
     Single steps run on a randomly initialised STDiT3 of hidden 384 and depth 4, as it is and compiled with inductor;
-    the denoising loop on opensora-mini under MagCache. Everything is timed in turn in one process; ratios are medians
+    the denoising loop on opensora-mini under MagCache. With --model both run on that model, the loop with every other
+    step skipped. Everything is timed in turn in one process; ratios are medians
     of paired rounds, with the bounds of 95 % in brackets: more --rounds narrow them.
     """
     import torch
     from rich.table import Table
 
-    from cachekit.attaching.benchmark import held_by, loop_ratio, step_timings
-    from cachekit.cli.choices import choose_device
+    from cachekit.attaching.benchmark import held_by, loop_ratio, loop_timings, step_timings
+    from cachekit.cli.benched import of_model, shipped
+    from cachekit.cli.choices import choose_device, choose_model
     from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
     from cachekit.registry.plugins import get_plugins
 
+    if model_spec is None and (steps is not None or dtype is not None):
+        raise click.UsageError("--steps and --dtype are for a model of your own; name it with --model")
     if threads is not None:
         torch.set_num_threads(threads)
-    place = choose_device(device)
+    place, plugins = choose_device(device), get_plugins()
+    if model_spec is None:
+        subject = shipped(place)
+    else:
+        subject = of_model(choose_model(model_spec, plugins, {}), device=place, dtype=dtype, steps=steps)
     backends = backends or BACKENDS
-    predictors = [registration.name for registration in get_plugins().predictors]
-    steps: dict[str, Timings] = {}
+    predictors = [registration.name for registration in plugins.predictors]
+    timed: dict[str, Timings] = {}
     loop: dict[str, Any] = {}
     with progress(len(backends) + 1 + (loops > 0)) as shown:
         for backend in backends:
             shown.start(f"single steps, {backend}")
-            calls = guided_call(place, frames=SHORT), guided_call(place, frames=LONG)
-            steps[backend] = step_timings(random_stdit3(place), *calls, rounds, compiled(backend), shown.step)
-            shown.finish(f"single steps, {backend}: computed / bare {steps[backend].ratio('computed', 'bare')}")
+            prepare = compiled(backend, subject.whole_graph)
+            timed[backend] = step_timings(
+                subject.transformer, subject.computing, subject.skipping, rounds, prepare, shown.step
+            )
+            shown.finish(f"single steps, {backend}: computed / bare {timed[backend].ratio('computed', 'bare')}")
         shown.start("what predictors hold")
-        small = random_stdit3(place, hidden=48, depth=1)
-        held = held_by(small, partial(guided_call(place, frames=SHORT), small), predictors)
+        small, step = subject.small
+        held = held_by(small, partial(step, small), predictors)
         shown.finish("what predictors hold")
         if loops:
             shown.start("denoising loops")
-            timings, pattern = mini_loops(place, loops, shown.step)
+            run, pattern = subject.loop, subject.loop.pattern
+            timings = loop_timings(run.transformers, run.run, run.attached, loops, shown.step)
             ratio = loop_ratio(timings, pattern.count("X"), len(pattern))
             medians = {name: timings.median(name) for name in timings.rounds}
             loop = {"pattern": pattern, "rounds": loops, "milliseconds": medians, "over_its_parts": ratio}
-            shown.finish(f"denoising loops: MagCache / its parts {ratio:.3f}")
+            shown.finish(f"denoising loops: {run.title} / its parts {ratio:.3f}")
     content: dict[str, Any] = {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {place}, torch {torch.__version__}",
+        "model": subject.title,
         "rounds": rounds,
         "steps": {
             backend: {
@@ -90,89 +107,34 @@ def bench(
                 "computed_over_bare": attrs.asdict(timings.ratio("computed", "bare")),
                 "skipped_over_floor": attrs.asdict(timings.ratio("skipped", "floor")),
             }
-            for backend, timings in steps.items()
+            for backend, timings in timed.items()
         },
         "held": [{"predictor": h.predictor, "residuals": h.bytes / h.residual_bytes} for h in held],
-        "mini_loop": loop or None,
+        "loop": loop or None,
     }
-    table = Table("step", *steps, title=f"STDiT3 of hidden 384, depth 4; {rounds} paired rounds, median ms")
-    for name, frames in (("bare", SHORT), ("computed", SHORT), ("skipped", LONG), ("floor", LONG)):
-        table.add_row(f"{name}, {frames * 128} tokens", *(f"{timings.median(name):.2f}" for timings in steps.values()))
+    table = Table("step", *timed, title=f"{subject.title}; {rounds} paired rounds, median ms")
+    for name in ("bare", "computed", "skipped", "floor"):
+        table.add_row(name, *(f"{timings.median(name):.2f}" for timings in timed.values()))
     table.add_section()
     for over, under in (("computed", "bare"), ("skipped", "floor")):
-        table.add_row(f"{over} / {under}", *(str(timings.ratio(over, under)) for timings in steps.values()))
+        table.add_row(f"{over} / {under}", *(str(timings.ratio(over, under)) for timings in timed.values()))
     out = console(json_file)
     out.print(content["machine"])
     out.print(table)
     if loop:
-        out.print(f"MagCache run of opensora-mini / its parts  {loop['over_its_parts']:.3f}   {loop['pattern']}")
+        out.print(f"{subject.loop.title} / its parts  {loop['over_its_parts']:.3f}   {loop['pattern']}")
     for h in held:
         out.print(f"{h.predictor} holds {h.bytes / h.residual_bytes:g} residual(s)")
     write_json(content, json_file)
 
 
-def compiled(backend: str) -> Callable[[nn.Module], nn.Module]:
+def compiled(backend: str, whole_graph: bool) -> Callable[[nn.Module], nn.Module]:
     """What makes a model run so."""
     import torch
 
     def prepare(module: nn.Module) -> nn.Module:
-        return module if backend == "eager" else torch.compile(module, backend=backend, fullgraph=True, dynamic=False)  # type: ignore[return-value]
+        if backend == "eager":
+            return module
+        return torch.compile(module, backend=backend, fullgraph=whole_graph, dynamic=False)  # type: ignore[return-value]
 
     return prepare
-
-
-def random_stdit3(device: str, *, hidden: int = 384, depth: int = 4) -> STDiT3:
-    """A seeded STDiT3."""
-    import torch
-
-    from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
-
-    torch.manual_seed(0)
-    config = STDiT3Config(hidden_size=hidden, depth=depth, num_heads=6, caption_channels=64, model_max_length=32)
-    return STDiT3(config).eval().requires_grad_(False).to(device)
-
-
-def guided_call(device: str, *, frames: int) -> Callable[[nn.Module], object]:
-    """A call with latents `[2, 4, frames, 16, 16]`, which are twice 64 tokens a frame; its timestep falls each time."""
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    side = torch.full((2,), 128.0, device=device)
-    inputs: dict[str, torch.Tensor] = {
-        "x": torch.randn(2, 4, frames, 16, 16, generator=generator).to(device),
-        "timestep": torch.full((2,), 1000.0, device=device),
-        "y": torch.randn(2, 1, 32, 64, generator=generator).to(device),
-        "fps": torch.full((2,), 24.0, device=device),
-        "height": side,
-        "width": side,
-    }
-
-    def call(model: nn.Module) -> object:
-        inputs["timestep"] *= 0.999
-        with torch.no_grad():
-            output = model(**inputs)
-        if output.is_cuda:
-            torch.cuda.synchronize()
-        return output
-
-    return call
-
-
-def mini_loops(device: str, rounds: int, told: Told) -> tuple[Timings, str]:
-    """Timings of opensora-mini's denoising loop, and the pattern that MagCache ran."""
-    from cachekit.attaching.benchmark import loop_timings
-    from cachekit.cli.choices import DEFAULT_MODEL, choose_cache, choose_model
-    from cachekit.generation.generate import attach_cache
-    from cachekit.registry.plugins import get_plugins
-
-    plugins = get_plugins()
-    chosen = choose_model(DEFAULT_MODEL, plugins, {})
-    model = chosen.model
-    cache = choose_cache("magcache", {}, None, None, chosen, model.steps, plugins)
-    assert cache is not None
-    pipeline = model.load(device=device, dtype=None)
-    text = pipeline.encode_text(model.example_prompts[0])
-    loop = partial(pipeline.denoise, text, seed=0, steps=model.steps, guidance_scale=model.guidance_scale)
-    attached = partial(attach_cache, pipeline, cache, model.steps)
-    pattern = cache.plan(model.steps, model.timesteps(model.steps)) or ""
-    return loop_timings(pipeline.transformer, loop, attached, rounds, told), pattern

@@ -45,6 +45,8 @@ def choose_model(spec: str, plugins: PluginManager, extra: Mapping[str, object])
     kind: type[Model] = plugins.models[name].value
     options = {key: value for key, value in extra.items() if value is not None and value is not False}
     known = {field.name for field in public_fields(kind)}
+    if "arguments" in settings and "arguments" not in known:
+        raise CachekitError(f"--pipeline-arg is for diffusers pipelines, and the model {name!r} is none; leave it out")
     for key in options:
         if key not in known:
             raise CachekitError(f"the model {name!r} has no option --{key}; leave it out")

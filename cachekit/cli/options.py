@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -119,33 +120,47 @@ def keep_arguments(context: click.Context, parameter: click.Parameter, words: tu
     return words
 
 
-def with_arguments(context: click.Context, parameter: click.Parameter, spec: str) -> str:
+def with_arguments(context: click.Context, parameter: click.Parameter, spec: str | None) -> str | None:
     """The model's spec, with what `--pipeline-arg` gives its pipeline."""
     words = context.meta.get(ARGUMENTS, ())
-    return f"{spec}:arguments={';'.join(words)}" if words else spec
+    if words and spec is None:
+        raise click.UsageError("--pipeline-arg is for a diffusers pipeline; name it with --model diffusers:path=DIR")
+    return f"{spec}:arguments={';'.join(map(escaped, words))}" if words else spec
+
+
+def escaped(word: str) -> str:
+    """A word in which nothing is read as the spec's own marks, as `DiffusersModel.arguments` takes it."""
+    return re.sub("[%:;]", lambda mark: f"%{ord(mark[0]):02X}", word)
+
+
+def model_option(default: str | None, words: str) -> Callable[[Command], Command]:
+    """`--model`, with `--pipeline-arg` for what the call of a diffusers pipeline is given."""
+    return grouped(
+        click.option(
+            "--model",
+            "model_spec",
+            default=default,
+            show_default=True,
+            metavar="NAME[:FIELD=VALUE]",
+            callback=with_arguments,
+            help=words,
+        ),
+        click.option(
+            "--pipeline-arg",
+            multiple=True,
+            metavar="NAME=VALUE",
+            callback=keep_arguments,
+            expose_value=False,
+            is_eager=True,
+            help="What a diffusers pipeline's call is given, such as height=480 (repeatable).",
+        ),
+    )
 
 
 model_options = gathered(
     "asked_model",
     ModelWords,
-    click.option(
-        "--model",
-        "model_spec",
-        default="opensora-mini",
-        show_default=True,
-        metavar="NAME[:FIELD=VALUE]",
-        callback=with_arguments,
-        help="The model, with options of its own (see `cachekit models`).",
-    ),
-    click.option(
-        "--pipeline-arg",
-        multiple=True,
-        metavar="NAME=VALUE",
-        callback=keep_arguments,
-        expose_value=False,
-        is_eager=True,
-        help="What a diffusers pipeline's call is given, such as height=480 (repeatable).",
-    ),
+    model_option("opensora-mini", "The model, with options of its own (see `cachekit models`)."),
     click.option("--weights", metavar="PATH", help="The model's weights, where it takes any."),
     click.option("--offload", is_flag=True, help="Keep what is not at work off the GPU, where the model can."),
     click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),

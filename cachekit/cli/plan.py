@@ -8,6 +8,7 @@ import click
 
 from cachekit.cli.options import (
     json_option,
+    model_option,
     plugin_option,
     predictor_option,
     profile_option,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @settings_option
 @predictor_option
 @profile_option
-@click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
+@model_option("opensora-mini", "The model, with options of its own (see `cachekit models`).")
 @steps_option
 @plugin_option
 @json_option

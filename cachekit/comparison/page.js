@@ -260,7 +260,8 @@ function showVideos() {
   for (const row of rows) {
     const video = row.videos[index];
     const figure = html("figure", {}, box);
-    if (video.file) html("video", { src: encodeURI(video.file), muted: true, loop: true, playsInline: true, preload: "auto" }, figure);
+    if (video.file && video.file.endsWith(".png")) html("img", { src: encodeURI(video.file) }, figure);
+    else if (video.file) html("video", { src: encodeURI(video.file), muted: true, loop: true, playsInline: true, preload: "auto" }, figure);
     const caption = html("figcaption", {}, figure);
     html("b", { textContent: row.label }, caption);
     const figures = metrics.filter((metric) => metric.name in video.quality)

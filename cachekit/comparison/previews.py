@@ -12,10 +12,12 @@ from cachekit.files.reading import is_regular, parse_json, read_bytes
 from cachekit.files.structuring import structure
 from cachekit.files.writing import append_whole, clean_leftovers, make_folder
 from cachekit.generation.manifest import sha256
-from cachekit.generation.video import write_video
+from cachekit.generation.video import PICTURE, write_video
 
 PREVIEWS = "previews"
 PLAYED = ".mp4"
+SHOWN = (PLAYED, f".{PICTURE}")
+"""What a browser shows as it is."""
 MADE = "made.jsonl"
 """The checksum of each preview, so that one that was damaged is made anew."""
 
@@ -49,7 +51,7 @@ class Previews:
 
     def of(self, file: str) -> str:
         """What a browser plays of a video of the report; both paths are relative to its folder."""
-        if file.endswith(PLAYED):
+        if file.endswith(SHOWN):
             return file
         source = self.folder / file
         name = f"{source.parent.name}/{source.stem}{PLAYED}"

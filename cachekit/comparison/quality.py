@@ -16,6 +16,7 @@ from cachekit.errors import CachekitError
 from cachekit.files.reading import is_regular, parse_json, read_bytes
 from cachekit.files.structuring import structure
 from cachekit.files.writing import append_whole, reason, unwritten
+from cachekit.generation.video import PICTURE
 
 if TYPE_CHECKING:
     from cachekit_eval import NamedMetric
@@ -100,7 +101,7 @@ class Judge:
         new = [pair for pair in pairs if not set(self.available) <= set(self._known.get(pair.key, {}))]
         by_folder: dict[Path, list[Pair]] = defaultdict(list)
         for pair in new:
-            by_folder[pair.gen.parent].append(pair)
+            by_folder[beside(pair.gen)].append(pair)
         failures: dict[Pair, str] = {}
         done = 0
         for group in by_folder.values():
@@ -120,7 +121,7 @@ class Judge:
         import cachekit_eval
 
         metrics = [named for named in self._named if named.name in self.available]
-        by_name = {pair.gen.stem: pair for pair in pairs}
+        by_name = {name_of(pair.gen): pair for pair in pairs}
         scratch = self.folder / f"{SCRATCH}{self.file.removeprefix('quality').removesuffix('.jsonl')}"
         try:
             remove(scratch)
@@ -128,7 +129,7 @@ class Judge:
             for view, paths in ((gt, [pair.gt for pair in pairs]), (gen, [pair.gen for pair in pairs])):
                 view.mkdir(parents=True)
                 for path in paths:
-                    show(path, view / path.name)
+                    show(path, view / path.relative_to(beside(path)))
             evaluation = cachekit_eval.evaluate(gt, gen, metrics)
         except OSError as error:
             raise unwritten(scratch, "the folder of videos to be judged", error) from error
@@ -167,8 +168,24 @@ def remove(folder: Path) -> None:
         folder.unlink(missing_ok=True)
 
 
+def is_picture(path: Path) -> bool:
+    """Whether it is a picture, which stands in a folder of its video's name, and no video's file."""
+    return path.suffix == f".{PICTURE}"
+
+
+def name_of(path: Path) -> str:
+    """The name that the evaluator knows a video by."""
+    return path.parent.name if is_picture(path) else path.stem
+
+
+def beside(path: Path) -> Path:
+    """The folder of videos that this is one of."""
+    return path.parent.parent if is_picture(path) else path.parent
+
+
 def show(path: Path, view: Path) -> None:
     """The file under another name: a link, or a copy where the file system has none."""
+    view.parent.mkdir(exist_ok=True)
     try:
         view.symlink_to(path.resolve())
     except OSError:

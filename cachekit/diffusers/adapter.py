@@ -112,6 +112,7 @@ class DiffusersAdapter(Adapter):
 
     def hidden(self, span: Span, position: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Residual:
         """The image's streams, and where blocks run after the span, the text's last."""
+        args, kwargs = as_split(span.blocks[position], args, kwargs)
         form = self._form(position)
         names = form.streams if span.reaches_end else (*form.streams, *form.text)
         found = [form.argument(name, args, kwargs) for name in names]
@@ -129,6 +130,7 @@ class DiffusersAdapter(Adapter):
         return tuple(found) if isinstance(hidden, tuple) else found[0]
 
     def answer(self, span: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Residual) -> object:
+        args, kwargs = as_split(span.blocks[span.last], args, kwargs)
         form = self._form(span.last)
         outputs = list(output) if isinstance(output, tuple) else [output]
         given = form.argument(form.streams[0], args, kwargs)
@@ -144,6 +146,7 @@ class DiffusersAdapter(Adapter):
         return tuple(answers[name] for name in form.returns)
 
     def pass_through(self, span: Span, position: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
+        args, kwargs = as_split(span.blocks[position], args, kwargs)
         form = self._form(position)
         if len(form.returns) == 1:
             return form.argument(form.returns[0], args, kwargs)
@@ -207,6 +210,24 @@ class DiffusersAdapter(Adapter):
         assert text is not None
         parts = [image, text] if self._body.family.image_first else [text, image]
         return torch.cat(parts, dim=1)
+
+
+def as_split(
+    block: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """A block's arguments as it sees them: diffusers' context parallelism may give it this rank's tokens alone.
+
+    That is a hook inside of the block's call (of Wan and Qwen-Image on the first block), which has not run yet.
+    """
+    registry = block.__dict__.get("_diffusers_hook")
+    if registry is None:
+        return args, kwargs
+    from diffusers.hooks.context_parallel import ContextParallelSplitHook
+
+    for name in reversed(registry._hook_order):
+        if isinstance(registry.hooks[name], ContextParallelSplitHook):
+            args, kwargs = registry.hooks[name].pre_forward(block, *args, **kwargs)
+    return args, kwargs
 
 
 def turned(value: torch.Tensor, batch: int) -> torch.Tensor:

@@ -76,6 +76,16 @@ class PipelineRun:
     _value: float | None = attrs.field(default=None, init=False)
     """The timestep of the last call, where nothing else tells steps apart."""
     _branches: dict[str, int] = attrs.field(factory=dict, init=False)
+    _views: bool = attrs.field(default=False, init=False)
+    """Whether this run's timesteps come as views of its schedule; then one which is none belongs to no step of it."""
+    _unset: Any = attrs.field(init=False)
+    """The scheduler's timesteps at first, where nobody has set them: no schedule of any run."""
+
+    @_unset.default
+    def _not_set_yet(self) -> Any:
+        scheduler = self.pipe.scheduler
+        unset = getattr(scheduler, "num_inference_steps", None) is None
+        return getattr(scheduler, "timesteps", None) if unset else None
 
     @property
     def schedule(self) -> Schedule | None:
@@ -90,10 +100,12 @@ class PipelineRun:
         """Step and branch of this call; None for one outside the schedule."""
         scheduler = self.pipe.scheduler
         timesteps = getattr(scheduler, "timesteps", None)
-        if timesteps is None:
+        if timesteps is None or timesteps is self._unset:
             return None
         if timesteps is not self._timesteps:
             self._begin(scheduler, timesteps, call)
+        elif self._views and entry_of(call.timestep, timesteps) is None:
+            return None
         step = self._step_of(scheduler, call)
         if step != self._step:
             self._step, self._calls, self._named = step, 0, set()
@@ -104,6 +116,7 @@ class PipelineRun:
     def _begin(self, scheduler: Any, timesteps: torch.Tensor, call: Call) -> None:
         self.number += 1
         self._timesteps, entry = timesteps, entry_of(call.timestep, timesteps)
+        self._views = entry is not None
         begins = getattr(scheduler, "_begin_index", None)
         if begins is not None:
             self._first, self._steps = begins, len(timesteps) - begins

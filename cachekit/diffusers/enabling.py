@@ -46,6 +46,8 @@ class Enabled:
     run: PipelineRun
     sessions: tuple[Session, ...]
     """One for each of its transformers."""
+    group: ProcessGroup | None = None
+    """The ranks that share the tokens, as the caller told; None for those of diffusers' context parallelism."""
     _finished: list[Trace] = attrs.field(factory=list, init=False)
     _latest: Trace = attrs.field(factory=lambda: Trace(""), init=False)
     _number: int | None = attrs.field(default=None, init=False)
@@ -113,6 +115,7 @@ class Enabled:
         self.finish()
         for session in self.sessions:
             refuse_other_cache(session.transformer)
+            session.group = self.group or shared_group(session.transformer)
         self._number, self._steps = self.run.number, self.run.steps
         self._watch.start(self.sessions[0].transformer)
 
@@ -198,13 +201,12 @@ def enable_resolved(
                     own,
                     answering,
                     steps,
-                    group=group or shared_group(transformer),
                     clock=PipelineClock(run),
                 )
             )
             for transformer, adapter, own, answering in chosen
         )
-        enabled = Enabled(pipe, run, sessions)
+        enabled = Enabled(pipe, run, sessions, group)
         run.listener = enabled
         for session in sessions:
             undo.enter_context(on_instance(session.transformer, cache_context))

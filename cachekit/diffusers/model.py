@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import unquote
 
 import attrs
 
 from cachekit.diffusers.adapter import DiffusersAdapter
+from cachekit.diffusers.arguments import call_arguments
 from cachekit.errors import CachekitError
 from cachekit.interface.model import Model
 
@@ -47,18 +49,7 @@ class DiffusersModel(Model):
     @cached_property
     def call_arguments(self) -> dict[str, Any]:
         """The arguments of the pipeline's call, as words of the command line say them."""
-        given = {}
-        known = inspect.signature(self.kind.__call__).parameters
-        for word in filter(None, self.arguments.split(";")):
-            name, equals, value = word.partition("=")
-            if not equals:
-                raise CachekitError(f"--pipeline-arg takes name=value, not {word!r}")
-            if name not in known:
-                raise CachekitError(
-                    f"{self.kind.__name__} takes no argument {name!r}; it takes {', '.join(list(known)[1:])}"
-                )
-            given[name] = literal(value)
-        return given
+        return call_arguments(self.kind, [unquote(word) for word in self.arguments.split(";") if word])
 
     @cached_property
     def folder(self) -> Path:
@@ -173,7 +164,7 @@ class DiffusersModel(Model):
         from cachekit.diffusers.pipeline import DiffusersPipeline
 
         with quiet_loading():
-            pipe = self.kind.from_pretrained(self.folder, torch_dtype=getattr(torch, dtype or self.dtype))
+            pipe = self.kind.from_pretrained(self.folder, dtype=getattr(torch, dtype or self.dtype))
         pipe.set_progress_bar_config(disable=True)
         if self.offload and device != "cpu":
             pipe.enable_model_cpu_offload(device=device)
@@ -221,18 +212,3 @@ def quiet_loading() -> Iterator[None]:
     finally:
         for logging in shown:
             logging.enable_progress_bar()
-
-
-def literal(word: str) -> object:
-    """A number, a truth value or none, as a command line says it; any other word as it is."""
-    lowered = word.lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    if lowered == "none":
-        return None
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word

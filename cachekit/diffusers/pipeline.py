@@ -41,7 +41,11 @@ class DiffusersPipeline(Pipeline):
 
     @property
     def transformer(self) -> nn.Module:  # type: ignore[override]
-        return transformers_of(self.pipe)[0]
+        return self.transformers[0]
+
+    @property
+    def transformers(self) -> tuple[nn.Module, ...]:
+        return tuple(transformers_of(self.pipe))
 
     def attach(self, strategy: Strategy, predictor: Predictor) -> Enabled:
         return enable(self.pipe, strategy, predictor=predictor)

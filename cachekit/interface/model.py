@@ -60,6 +60,11 @@ class Pipeline(ABC):
         """Warnings about a prompt, before anything runs; raises CachekitError where it can't be used."""
         return []
 
+    @property
+    def transformers(self) -> tuple[nn.Module, ...]:
+        """All of its transformers, where a run's steps are shared out among several."""
+        return (self.transformer,)
+
     @abstractmethod
     def timesteps(self, steps: int) -> tuple[float, ...]:
         """The timestep that the transformer is given at each of `steps` steps."""

@@ -104,6 +104,11 @@ def build(kind: type[T], name: str, values: Mapping[str, object]) -> T:
             raise unknown(f"parameter of {name}", key, types)
         arguments[key] = coerce(value, types[key], f"{name}'s {key}")
     aliases = {field.name: field.alias or field.name for field in public_fields(kind)}
+    missing = [
+        field.name for field in public_fields(kind) if field.default is attrs.NOTHING and field.name not in values
+    ]
+    if missing:
+        raise CachekitError(f"{name} needs {' and '.join(missing)}; write {name}:{missing[0]}=VALUE")
     try:
         return kind(**{aliases[key]: value for key, value in arguments.items()})
     except CachekitError:

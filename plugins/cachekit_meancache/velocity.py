@@ -81,8 +81,13 @@ class Jvp(cachekit.Predictor):
 
 
 def carried(back: Passed, last: Passed, latents: Residual, now: float, after: float, sign: float) -> Residual:
-    """The velocity at σ `now`, from where the sampler goes on to `after`, over the window that begins with `back`."""
+    """The velocity at σ `now`, from where the sampler goes on to `after`, over the window that begins with `back`.
+
+    Where σ has not moved since, there is no change to carry on, and it is the last.
+    """
     way, ahead = now - back.sigma, after - now
+    if way == 0:
+        return last.velocity
     share = sign * ahead / way**2
     weights = [1.0, -ahead / way, share, -share]
     return combine(weights, [last.velocity, back.velocity, latents, back.latents])

@@ -7,6 +7,8 @@ from typing import Any
 import diffusers
 import torch
 from diffusers.guiders import ClassifierFreeGuidance
+from diffusers.pipelines.ltx2.connectors import LTX2TextConnectors
+from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder
 
 from zoo.models import MODELS
 from zoo.parts import build, noise, ones
@@ -155,6 +157,106 @@ def ltx_condition() -> SmallPipeline:
         ),
         ltx_call,
         calls=(1, 1),
+    )
+
+
+def ltx2_parts() -> dict[str, Any]:
+    """LTX-2's, its text encoder left out: what it would give goes through the connectors."""
+    connectors = {
+        "caption_channels": 16,
+        "text_proj_in_factor": 2,
+        "connector_rope_base_seq_len": 32,
+        "rope_theta": 10000.0,
+        "rope_double_precision": False,
+        "causal_temporal_positioning": False,
+        "rope_type": "split",
+    }
+    for kind in ("video", "audio"):
+        connectors |= {
+            f"{kind}_connector_num_attention_heads": 2,
+            f"{kind}_connector_attention_head_dim": 8,
+            f"{kind}_connector_num_layers": 1,
+            f"{kind}_connector_num_learnable_registers": None,
+        }
+    vae = {
+        "latent_channels": 4,
+        "block_out_channels": (8,),
+        "decoder_block_out_channels": (8,),
+        "layers_per_block": (1,),
+        "decoder_layers_per_block": (1, 1),
+        "spatio_temporal_scaling": (True,),
+        "decoder_spatio_temporal_scaling": (True,),
+        "decoder_inject_noise": (False, False),
+        "downsample_type": ("spatial",),
+        "upsample_residual": (False,),
+        "upsample_factor": (1,),
+        "timestep_conditioning": False,
+        "patch_size": 1,
+        "patch_size_t": 1,
+    }
+    audio = {
+        "base_channels": 4,
+        "output_channels": 2,
+        "ch_mult": (1,),
+        "num_res_blocks": 1,
+        "attn_resolutions": None,
+        "in_channels": 2,
+        "resolution": 32,
+        "latent_channels": 2,
+        "norm_type": "pixel",
+        "causality_axis": "height",
+        "mid_block_add_attention": False,
+        "mel_bins": 8,
+    }
+    vocoder = {
+        "in_channels": 16,
+        "hidden_channels": 32,
+        "upsample_kernel_sizes": [4, 4],
+        "upsample_factors": [2, 2],
+        "resnet_kernel_sizes": [3],
+        "resnet_dilations": [[1, 3, 5]],
+        "output_sampling_rate": 16000,
+    }
+    return {
+        **NO_TEXT,
+        "connectors": build(LTX2TextConnectors, connectors),
+        "vae": build(diffusers.AutoencoderKLLTX2Video, vae),
+        "audio_vae": build(diffusers.AutoencoderKLLTX2Audio, audio),
+        "vocoder": build(LTX2Vocoder, vocoder),
+        "scheduler": flow(),
+        "transformer": build(MODELS["ltx2"].kind, MODELS["ltx2"].config | {"rope_type": "split"}),
+    }
+
+
+def ltx2() -> SmallPipeline:
+    """Guided in one call, and a second one without what the streams of image and sound tell each other."""
+    return SmallPipeline(
+        lambda: quiet(diffusers.LTX2Pipeline(**ltx2_parts())),
+        lambda size: {
+            "prompt_embeds": noise(1, 16, 32),
+            "prompt_attention_mask": ones(1, 16, dtype=torch.int64),
+            "negative_prompt_embeds": noise(1, 16, 32),
+            "negative_prompt_attention_mask": ones(1, 16, dtype=torch.int64),
+            "guidance_scale": 4.0,
+            "audio_guidance_scale": 4.0,
+            "stg_scale": 0.0,
+            "audio_stg_scale": 0.0,
+            "modality_scale": 2.0,
+            "audio_modality_scale": 2.0,
+            "spatio_temporal_guidance_blocks": None,
+            "use_cross_timestep": False,
+            "height": 32,
+            "width": 32 * size,
+            "num_frames": 5,
+            "frame_rate": 25.0,
+        },
+        unguided={
+            "guidance_scale": 1.0,
+            "audio_guidance_scale": 1.0,
+            "modality_scale": 1.0,
+            "audio_modality_scale": 1.0,
+        },
+        calls=(2, 1),
     )
 
 
@@ -320,6 +422,7 @@ PIPELINES = (
     cogvideox_dpm,
     ltx,
     ltx_condition,
+    ltx2,
     mochi,
     allegro,
     latte,
