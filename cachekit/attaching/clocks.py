@@ -7,6 +7,7 @@ where it is brings a clock of its own.
 
 from __future__ import annotations
 
+import math
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -125,7 +126,7 @@ class TimestepClock(Clock):
     def place(self, call: Call) -> Place | None:
         self._warning = None
         now = readable(call.timestep)
-        if now is None:
+        if now is None or math.isnan(now):  # NaN stands nowhere in a schedule, and what it gives is NaN
             return None
         before, self._arguments = self._arguments, tuple(map(Argument.of, call.arguments))
         if not self._seen:

@@ -70,6 +70,52 @@ class Loop:
         return values
 
 
+@attrs.define
+class Walk:
+    """A sampler that goes through its timesteps in no plain order, or makes calls of its own kind at each.
+
+    `captions` are those of the calls at each timestep; `churn` adds noise between them, as samplers do that take a
+    timestep twice; `rows` are the factors by which the timestep of each entry of the batch differs.
+    """
+
+    timesteps: list[float]
+    seed: int = 7
+    captions: tuple[torch.Tensor, ...] = (CAPTION,)
+    churn: bool = False
+    rows: tuple[float, ...] = (1.0,)
+
+    def __call__(self, model) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        latents = torch.randn(len(self.rows), 6, 4, generator=generator)
+        for now in self.timesteps:
+            change = torch.zeros_like(latents)
+            for caption in self.captions:
+                timestep = torch.tensor([now * row for row in self.rows])
+                change = change + model(latents, timestep, caption.expand(len(self.rows), -1, -1))
+            latents = latents - 0.05 * change
+            if self.churn:
+                latents = latents + 0.01 * torch.randn(latents.shape, generator=generator)
+        return latents
+
+
+def heun(steps: int) -> list[float]:
+    """The timesteps of diffusers' HeunDiscreteScheduler: all but the first twice, each a call with other latents."""
+    first, *others = falling(steps)
+    return [first, *(timestep for timestep in others for _ in range(2))]
+
+
+def in_turn(*seeds: int):
+    """Generations that take turns at every step."""
+
+    def play(model) -> torch.Tensor:
+        latents = [torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        for now in falling(10):
+            latents = [one - 0.05 * model(one, torch.tensor([now]), CAPTION) for one in latents]
+        return torch.cat(latents)
+
+    return play
+
+
 BUFFER = torch.zeros(1, 6, 4)
 
 

@@ -7,11 +7,12 @@ import warnings
 import attrs
 import pytest
 import torch
-from loops import Drift, EveryThird, Loop, falling, shifted
+from loops import CAPTION, NULL, Drift, EveryThird, Loop, Walk, falling, heun, in_turn, shifted
 
 import cachekit
 
 TEN, GUIDED = falling(10), range(10)
+THREE = (CAPTION, NULL, 2 * CAPTION)
 
 
 def whole(**options) -> Loop:
@@ -62,6 +63,22 @@ def paused(*loops: Loop):
                 loop(model)
 
     return play
+
+
+def timestep_of_nan(model, session):
+    """A call whose timestep is no number, in the middle of a run."""
+    Loop(TEN, stop_after=3)(model)
+    Loop([float("nan")])(model)
+
+
+def in_inference_mode(model, session):
+    with torch.inference_mode():
+        Loop(TEN)(model)
+
+
+def one_step_runs(model, session):
+    for seed in range(10):
+        Loop([1000.0], seed=seed)(model)
 
 
 def other_model(model, session):
@@ -184,6 +201,27 @@ SITUATIONS = {
     "another shift": Situation(plays(Loop(shifted(10, 3.0)))),
     "whole-number timesteps": Situation(plays(Loop(TEN, dtype=torch.int64)), whole(dtype=torch.int64)),
     "timesteps in bfloat16": Situation(plays(Loop(TEN, dtype=torch.bfloat16)), whole(dtype=torch.bfloat16)),
+    "strengths that go up": Situation(plays(*[Loop(falling(n, 100.0 * n), seed=n) for n in (2, 3, 5, 7, 9)])),
+    "a timestep that is not a number": Situation(timestep_of_nan),
+    "Heun's sampler": Situation(plays(Walk(heun(6))), Walk(heun(6)), steps=11),
+    "Heun's sampler, then another": Situation(plays(Walk(heun(6)))),
+    "restarts": Situation(plays(Walk([*TEN[:6], *TEN[3:]])), Walk([*TEN[:6], *TEN[3:]]), exact=False),
+    "restarts, then a plain run": Situation(plays(Walk([*TEN[:6], *TEN[3:]]))),
+    "going back a step twice, then a plain run": Situation(plays(Walk([*TEN[:5], *TEN[3:8], *TEN[6:]]))),
+    "a sampler that takes each timestep twice": Situation(plays(Walk(TEN, churn=True)), Walk(TEN, churn=True)),
+    "a batch of differing timesteps": Situation(plays(Walk(TEN, seed=1, rows=(0.5, 1.0))), Walk(TEN, rows=(1.0, 0.5))),
+    "three branches": Situation(plays(Walk(TEN, captions=THREE)), Walk(TEN, captions=THREE)),
+    "three branches told": Situation(plays(Walk(TEN, captions=THREE)), Walk(TEN, captions=THREE), calls_per_step=3),
+    "three branches, then one": Situation(plays(Walk(TEN, captions=THREE))),
+    "generations that take turns": Situation(plays(in_turn(1, 2)), in_turn(7, 8), exact=False),
+    "generations that take turns, then one": Situation(plays(in_turn(1, 2))),
+    "timesteps from 1 to 0": Situation(plays(Walk([t / 1000 for t in TEN])), Walk([t / 1000 for t in TEN])),
+    "timesteps below 0": Situation(
+        plays(Walk([3 - 0.7 * i for i in range(10)])), Walk([3 - 0.7 * i for i in range(10)])
+    ),
+    "a run in inference mode": Situation(in_inference_mode),
+    "ten runs of one step": Situation(one_step_runs),
+    "runs of fewer steps than told": Situation(plays(*[Loop(falling(4), seed=seed) for seed in range(3)])),
     "two steps": Situation(plays(Loop(falling(2))), Loop(falling(2), seed=7), steps=2),
     "one step": Situation(plays(Loop(falling(1))), Loop(falling(1), seed=7), steps=1),
 }
