@@ -18,13 +18,12 @@ import cachekit
 from cachekit.diffusers.structure import body_of
 
 RANKS = 2
-SHARED = ("wan", "flux", "qwen_image", "ltx")
+SHARED = ("wan", "flux", "qwen_image")
 """Pipelines whose transformers diffusers shares out by tokens; Wan and Qwen-Image split at their first block."""
 STRATEGIES: dict[str, dict[str, Any]] = {
     "none": {},
     "uniform": {"computed": 3},
     "fbcache": {"thresh": 1.0},
-    "dbcache": {"thresh": 3.0, "head": 1, "tail": 1},
     "teacache": {"thresh": 0.2, "coefficients": [1.0, 0.0]},
 }
 ORDERS = ("before", "after")
