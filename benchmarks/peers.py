@@ -1,10 +1,10 @@
 """What a call of a small transformer costs under cachekit and under its peers: `python benchmarks/peers.py`.
 
 Wan, FLUX and LTX of diffusers, six or seven blocks each, random weights. All ways take turns in one process, round
-after round; what is printed is the median of each, in milliseconds. Each way runs whole denoising loops of one
-transformer that is its own (the same weights); the calls are timed one by one and sorted by whether their blocks ran,
-which a hook in a middle block tells. `bare` has no cache, `floor` has no blocks. Needs `pip install 'cachekit-
-dit[diffusers]'` and, for its column, `pip install cache-dit`.
+after round; what is printed is the median of each, in milliseconds. Each way runs whole denoising loops of a
+transformer of its own (the same weights); calls are timed one by one and sorted by whether their blocks ran, which a
+hook in a middle block tells. `bare` has no cache, `floor` no blocks on the steps that the planned ways skip. Needs
+`pip install 'cachekit-dit[diffusers]'` and, for its row, `pip install cache-dit`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ from cachekit.attaching.benchmark import without_blocks
 from cachekit.diffusers.structure import body_of
 
 WIDTH, STEPS = 128, 12
+FLOOR = "floor"
 PATTERN = "XXX.X.X.X.X."
 """Of the planned ways; the others decide for themselves."""
 
 
 @attrs.frozen
 class Subject:
-    """A small transformer, and what a step calls it with."""
+    """A small transformer, the pipeline that it is of, and what a step calls it with."""
 
     make: Callable[[], nn.Module]
     inputs: Callable[[], dict[str, Any]]
+    pipeline: Callable[[Any, Any], Any]
+    """Around a scheduler and a transformer; no other part of it is needed for a step."""
     noisy: str = "hidden_states"
 
 
@@ -90,13 +93,26 @@ def ltx_inputs() -> dict[str, Any]:
     }
 
 
-SUBJECTS = {"Wan": Subject(wan, wan_inputs), "FLUX": Subject(flux, flux_inputs), "LTX": Subject(ltx, ltx_inputs)}
+def bare_pipeline(kind: Any, **parts: Any) -> Callable[[Any, Any], Any]:
+    return lambda scheduler, transformer: kind(scheduler=scheduler, transformer=transformer, **parts)
 
 
-@contextlib.contextmanager
-def with_cachekit(model: Any, steps: int) -> Iterator[None]:
-    with cachekit.attach(model, "fixed", steps=steps, pattern=PATTERN):
-        yield
+NO_TEXT = {"tokenizer": None, "text_encoder": None, "vae": None}
+SUBJECTS = {
+    "Wan": Subject(wan, wan_inputs, bare_pipeline(diffusers.WanPipeline, **NO_TEXT)),
+    "FLUX": Subject(
+        flux, flux_inputs, bare_pipeline(diffusers.FluxPipeline, **NO_TEXT, tokenizer_2=None, text_encoder_2=None)
+    ),
+    "LTX": Subject(ltx, ltx_inputs, bare_pipeline(diffusers.LTXPipeline, **NO_TEXT)),
+}
+
+
+def enabled(pipe: Any) -> Any:
+    return cachekit.enable(pipe, "fixed", pattern=PATTERN)
+
+
+def attached(pipe: Any) -> Any:
+    return cachekit.attach(pipe.transformer, "fixed", steps=STEPS, pattern=PATTERN)
 
 
 @contextlib.contextmanager
@@ -109,24 +125,26 @@ def with_hook(model: Any, config: Any) -> Iterator[None]:
         model.disable_cache()
 
 
-def magcache(model: Any, steps: int) -> Any:
+def magcache(pipe: Any) -> Any:
     config = diffusers.MagCacheConfig(
-        threshold=1.0, max_skip_steps=1, retention_ratio=2 / steps, num_inference_steps=steps, mag_ratios=[1.0] * steps
+        threshold=1.0, max_skip_steps=1, retention_ratio=2 / STEPS, num_inference_steps=STEPS, mag_ratios=[1.0] * STEPS
     )
-    return with_hook(model, config)
+    return with_hook(pipe.transformer, config)
 
 
-def first_block(model: Any, steps: int) -> Any:
-    return with_hook(model, diffusers.FirstBlockCacheConfig(threshold=10.0))
+def first_block(pipe: Any) -> Any:
+    return with_hook(pipe.transformer, diffusers.FirstBlockCacheConfig(threshold=10.0))
 
 
 @contextlib.contextmanager
-def with_cache_dit(model: Any, steps: int) -> Iterator[None]:
+def with_cache_dit(pipe: Any) -> Iterator[None]:
     import cache_dit
+
+    model = pipe.transformer
 
     config = cache_dit.DBCacheConfig(
         Fn_compute_blocks=1, Bn_compute_blocks=0, residual_diff_threshold=10.0, max_warmup_steps=2,
-        max_continuous_cached_steps=1, num_inference_steps=steps, enable_separate_cfg=False,
+        max_continuous_cached_steps=1, num_inference_steps=STEPS, enable_separate_cfg=False,
     )  # fmt: skip
     cache_dit.enable_cache(model, cache_config=config)
     try:
@@ -135,17 +153,13 @@ def with_cache_dit(model: Any, steps: int) -> Iterator[None]:
         cache_dit.disable_cache(model)
 
 
-@contextlib.contextmanager
-def floor(model: Any, steps: int) -> Iterator[None]:
-    with without_blocks(model):
-        yield
-
-
-def ways() -> dict[str, Callable[[Any, int], Any]]:
-    found: dict[str, Callable[[Any, int], Any]] = {
-        "bare": lambda model, steps: contextlib.nullcontext(),
-        "floor": floor,
-        "cachekit": with_cachekit,
+def ways() -> dict[str, Callable[[Any], Any]]:
+    """What is done to a pipeline for one loop; in that of the floor, `loop` takes its blocks away on skipped steps."""
+    found: dict[str, Callable[[Any], Any]] = {
+        "bare": contextlib.nullcontext,
+        FLOOR: contextlib.nullcontext,
+        "cachekit, enable": enabled,
+        "cachekit, attach": attached,
         "diffusers MagCache": magcache,
         "diffusers FirstBlockCache": first_block,
     }
@@ -174,48 +188,43 @@ class Timed:
     skipped: list[float] = attrs.field(factory=list)
 
 
-def loop(model: Any, given: list[dict[str, Any]], ran: list[int], timed: Timed | None) -> None:
+def loop(pipe: Any, given: list[dict[str, Any]], ran: list[int], timed: Timed | None, *, floor: bool) -> None:
     """One denoising loop; each call's time goes where its middle block's hook says."""
-    for arguments in given:
-        before = len(ran)
-        context = model.cache_context("cond") if hasattr(model, "cache_context") else contextlib.nullcontext()
-        with context:
+    pipe.scheduler.set_timesteps(STEPS)
+    for step, arguments in enumerate(given):
+        before, timestep = len(ran), pipe.scheduler.timesteps[step].expand(1)
+        blocks = without_blocks(pipe.transformer) if floor and PATTERN[step] == "." else contextlib.nullcontext()
+        with blocks, pipe.transformer.cache_context("cond"):
             start = time.perf_counter()
-            model(**arguments, return_dict=False)
+            pipe.transformer(**arguments, timestep=timestep, return_dict=False)
             elapsed = (time.perf_counter() - start) * 1000
+        pipe.scheduler._step_index = step + 1
         if timed is not None:
             (timed.computed if len(ran) > before else timed.skipped).append(elapsed)
 
 
 def measure(subject: Subject, rounds: int) -> dict[str, Timed]:
     torch.manual_seed(0)
-    weights = subject.make().eval().requires_grad_(False)
+    weights = subject.make().state_dict()
     inputs = subject.inputs()
     pure = inputs.pop(subject.noisy)
-    given = [
-        {
-            subject.noisy: pure * (1 - step / STEPS),
-            "timestep": torch.tensor([1000.0 * (1 - step / STEPS)]),
-            **inputs,
-        }
-        for step in range(STEPS)
-    ]
-    models, ran = {}, {}
+    given = [{subject.noisy: pure * (1 - step / STEPS), **inputs} for step in range(STEPS)]
+    pipes, ran = {}, {}
     for name in ways():
         model = subject.make().eval().requires_grad_(False)
-        model.load_state_dict(weights.state_dict())
+        model.load_state_dict(weights)
         counter: list[int] = []
         middle = body_of(model).blocks[2]
         inner = next(child for child in middle.modules() if isinstance(child, nn.Linear))
         inner.register_forward_pre_hook(lambda module, args, counter=counter: counter.append(1))
-        models[name], ran[name] = model, counter
-    timed = {name: Timed() for name in models}
-    names = list(models)
+        pipes[name], ran[name] = subject.pipeline(diffusers.FlowMatchEulerDiscreteScheduler(), model), counter
+    timed = {name: Timed() for name in pipes}
+    names = list(pipes)
     for number in range(-2, rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            with ways()[name](models[name], STEPS):
-                loop(models[name], given, ran[name], timed[name] if number >= 0 else None)
+            with ways()[name](pipes[name]):
+                loop(pipes[name], given, ran[name], timed[name] if number >= 0 else None, floor=name == FLOOR)
     return timed
 
 
@@ -223,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20, help="timed loops of each way (default: 20)")
     parser.add_argument("--model", action="append", choices=SUBJECTS, help="one of them (repeatable; default: all)")
-    parser.add_argument("--json", help="write the medians here too")
+    parser.add_argument("--json", type=Path, help="write the medians here too")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -240,7 +249,7 @@ def main() -> None:
         cells = [found[name][way][kind] for name in found for kind in ("computed", "skipped")]
         print(f"| {way} | " + " | ".join("" if cell is None else f"{cell:.3f}" for cell in cells) + " |")
     if asked.json:
-        Path(asked.json).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        asked.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -27,21 +27,30 @@ class Form:
     returns: tuple[str, ...]
     """The parameters whose changed values it returns, in their order."""
 
-    @property
-    def streams(self) -> tuple[str, ...]:
-        """Those that are read after the body; of none such, the block's first parameter."""
+    streams: tuple[str, ...] = attrs.field(init=False)
+    """Those that are read after the body; of none such, the block's first parameter."""
+    text: tuple[str, ...] = attrs.field(init=False)
+    """Those that its own blocks alone read."""
+    _places: Mapping[str, int] = attrs.field(init=False)
+    """Where each parameter stands."""
+
+    @streams.default
+    def _read_after(self) -> tuple[str, ...]:
         return tuple(name for name in self.returns if name not in TEXT_STREAMS) or self.parameters[:1]
 
-    @property
-    def text(self) -> tuple[str, ...]:
-        """Those that its own blocks alone read."""
+    @text.default
+    def _read_inside(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for name in self.returns if name in TEXT_STREAMS))
+
+    @_places.default
+    def _by_name(self) -> Mapping[str, int]:
+        return {name: place for place, name in enumerate(self.parameters)}
 
     def argument(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """An argument of a call, by name or place; None where it was not given."""
         if name in kwargs:
             return kwargs[name]
-        place = self.parameters.index(name)
+        place = self._places[name]
         return args[place] if place < len(args) else None
 
 

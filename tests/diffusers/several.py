@@ -18,17 +18,23 @@ import cachekit
 from cachekit.diffusers.structure import body_of
 
 RANKS = 2
-SHARED = ("wan", "flux", "qwen_image", "ltx")
+SHARED = ("wan", "flux", "qwen_image")
 """Pipelines whose transformers diffusers shares out by tokens; Wan and Qwen-Image split at their first block."""
 STRATEGIES: dict[str, dict[str, Any]] = {
     "none": {},
     "uniform": {"computed": 3},
-    "fbcache": {"thresh": 0.2},
-    "dbcache": {"thresh": 0.3, "head": 1, "tail": 1},
+    "fbcache": {"thresh": 1.0},
     "teacache": {"thresh": 0.2, "coefficients": [1.0, 0.0]},
 }
 ORDERS = ("before", "after")
 """Of enabling: before diffusers' parallelism, and after it."""
+
+
+def count_processors() -> None:
+    """diffusers asks torch which accelerators there are; where there is none, that it is the processor."""
+    if not torch.accelerator.is_available():
+        torch.accelerator.device_count = lambda: 1
+        torch._C._get_accelerator = lambda *_: torch.device("cpu")
 
 
 def run(name: str, pipe: Any) -> torch.Tensor:
@@ -92,6 +98,7 @@ def total(counting: CommDebugMode) -> int:
 def work(rank: int, port: int, queue: Any) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
+    count_processors()
     dist.init_process_group("gloo", rank=rank, world_size=RANKS, timeout=timedelta(seconds=300))
     found: dict[Any, Any] = {}
     for name in SHARED:

@@ -83,6 +83,7 @@ def test_a_transformer_called_before_any_run_is_the_bare_one():
 
 def test_disable_in_the_middle_leaves_the_rest_of_the_run_bare():
     pipe = WAN.make()
+    WAN.run(pipe)
     before = attributes([pipe, pipe.transformer])
     enabled = cachekit.enable(pipe, SkipAllButFirst())
 
@@ -143,9 +144,11 @@ def test_a_saved_enabled_pipeline_is_bare(tmp_path):
 
     bare = run(pipe)
     with cachekit.enable(pipe, SkipAllButFirst()):
-        assert not torch.equal(run(pipe), bare)
+        skipped = run(pipe)
         pipe.save_pretrained(tmp_path)
-    assert torch.equal(run(quiet(diffusers.DiffusionPipeline.from_pretrained(tmp_path))), bare)
+    loaded = run(quiet(diffusers.DiffusionPipeline.from_pretrained(tmp_path)))
+    assert torch.allclose(loaded, bare, atol=1e-5)
+    assert not torch.allclose(skipped, bare, atol=1e-4)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -166,8 +169,8 @@ def test_a_pipeline_called_again_and_again_holds_nothing_between():
         assert len(enabled.traces) == 3
 
 
-def test_skip_layer_guidance_that_leaves_out_the_last_block_is_refused_in_a_sentence_or_computed():
-    """SD3's third call leaves out blocks: where the last is one, nothing answers for those skipped."""
+def test_skip_layer_guidance_that_leaves_out_the_last_block_is_computed_and_said():
+    """SD3's third call leaves out blocks: where the last is one, nothing could answer for those skipped."""
     entry = PIPELINES["sd3_skip_layer"]
     pipe = entry.make()
     last = len(pipe.transformer.transformer_blocks) - 1
@@ -179,19 +182,46 @@ def test_skip_layer_guidance_that_leaves_out_the_last_block_is_refused_in_a_sent
         with pytest.warns(cachekit.CachekitWarning, match=f"leaves out block {last}"):
             made = entry.run(pipe, **asked)
         patterns = {branch.pattern for branch in enabled.trace.branches}
-        assert patterns == {"X.....", "XXXXXX"}
+        assert patterns == {"X.....", "_XXXXX"}
         assert torch.equal(entry.run(pipe, **asked), made)
 
 
-def test_weights_of_eight_bits_are_followed():
-    """Linear layers as torch's dynamic quantisation makes them: int8 weights, modules of another class."""
+class EightBits(torch.nn.Module):
+    """A linear layer whose weights are kept as int8 with a scale a row, as weight-only quantisation keeps them."""
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        super().__init__()
+        scale = linear.weight.abs().amax(dim=1, keepdim=True) / 127
+        self.register_buffer("scale", scale)
+        self.register_buffer("packed", (linear.weight / scale).round().to(torch.int8))
+        self.bias = linear.bias
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(inputs, self.packed.to(inputs.dtype) * self.scale, self.bias)
+
+
+def quantise(module: torch.nn.Module) -> None:
+    for name, child in list(module.named_children()):
+        if isinstance(child, torch.nn.Linear):
+            setattr(module, name, EightBits(child))
+        else:
+            quantise(child)
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_weights_of_eight_bits_are_followed(order):
     pipe = WAN.make()
-    pipe.transformer = torch.ao.quantization.quantize_dynamic(pipe.transformer, {torch.nn.Linear}, torch.qint8)
-    quiet(pipe)
     bare = WAN.run(pipe)
-    with cachekit.enable(pipe, "none"):
-        assert torch.equal(WAN.run(pipe), bare)
+    if order == "before":
+        quantise(pipe.transformer.blocks)
+    with cachekit.enable(pipe, "uniform", computed=6) as enabled:
+        if order == "after":
+            WAN.run(pipe)
+            quantise(pipe.transformer.blocks)
+        eight = WAN.run(pipe)
+        assert enabled.trace.pattern == "XXXXXX"
+    assert torch.equal(WAN.run(pipe), eight)
+    assert not torch.equal(eight, bare)
     with cachekit.enable(pipe, **SETTING) as enabled:
         WAN.run(pipe)
         assert enabled.trace.pattern == "X.X..X"
-    assert torch.equal(WAN.run(pipe), bare)

@@ -47,16 +47,12 @@ def test_ranks_that_share_the_tokens_make_what_one_process_makes(together, name,
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_skipped_step_gathers_no_block_s_weights(together, order):
-    """Six blocks' worth are gathered on computed steps, by each of two branches, and the root's on all."""
+    """On a computed step each of two branches gathers every block's; the root's are gathered once and stay."""
+    blocks = len(PIPELINES["wan"].make().transformer.blocks)
     for rank in range(RANKS):
         found = together[rank]["weights", order]
         assert found["pattern"] == "X.X..X"
-        skipped = [count for count, step in zip(found["gathers"], found["pattern"], strict=True) if step == "."]
-        computed = [count for count, step in zip(found["gathers"], found["pattern"], strict=True) if step == "X"]
-        blocks = 2 * len(PIPELINES["wan"].make().transformer.blocks)
-        assert set(skipped[1:]) == {skipped[-1]}
-        assert computed[-1] - skipped[-1] == blocks
-        assert skipped[-1] <= 2
+        assert found["gathers"] == [2 * blocks + 1, 0, 2 * blocks, 0, 0, 2 * blocks]
 
 
 @pytest.mark.parametrize("order", ORDERS)
