@@ -13,8 +13,8 @@ from statistics import fmean
 
 import attrs
 
-from cachekit.errors import CachekitError, StoppedError
-from cachekit_eval.files import written_aside
+from cachekit.errors import CachekitError
+from cachekit.files.writing import unwritten, written_aside
 from cachekit_eval.results import Evaluation, MetricInfo
 from cachekit_eval.text import printable, quoted
 from cachekit_eval.visuals import Triptych, shown_name, worst_frames
@@ -55,7 +55,7 @@ def write_plot(evaluations: Sequence[Evaluation], path: Path, *, common_frames: 
         with written_aside(path) as aside:
             draw(aside, title, {info: curves(evaluations, info) for info in infos}, triptychs, path.suffix[1:].lower())
     except OSError as error:
-        raise StoppedError(f"the plot {quoted(path)} can't be written: {error.strerror}") from error
+        raise unwritten(path, "the plot", error) from error
 
 
 def curves(evaluations: Sequence[Evaluation], info: MetricInfo) -> list[Curve]:
