@@ -11,7 +11,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import attrs
 import av
@@ -84,7 +84,7 @@ def _unnamed(kind: type[SideDataType], value: object) -> SideDataType | None:
     """A kind of side data that PyAV has no name for, such as a photograph's EXIF: it raises at any frame with one."""
     if not isinstance(value, int):
         return None
-    member = object.__new__(kind)
+    member: Any = object.__new__(kind)
     member._name_, member._value_ = f"UNNAMED_{value}", value
     return cast(SideDataType, kind._value2member_map_.setdefault(value, member))
 
