@@ -16,7 +16,10 @@ import attrs
 MEMORY = 12 * 2**30
 """Bytes of address space that a command may take."""
 IMPORTED = (
-    *(f"cachekit.cli.{name}" for name in ("run", "plan", "compare", "calibrate", "tune", "eval", "listings", "bench")),
+    *(
+        f"cachekit.cli.{name}"
+        for name in ("run", "plan", "compare", "calibrate", "tune", "eval", "gather", "listings", "bench")
+    ),
     *(f"cachekit.comparison.{name}" for name in ("collecting", "page", "quality", "running", "metrics")),
     *("cachekit.cli.choices", "cachekit.cli.progress", "cachekit.cli.report", "cachekit.calibration.merge"),
     *("cachekit.opensora.mini.pipeline", "cachekit.generation.prompts", "cachekit.tuning.search"),

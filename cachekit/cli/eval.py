@@ -138,8 +138,8 @@ def evaluate_command(
         return 1 if any(evaluation.failures for evaluation in evaluations) else 0
     if csv_file is not None:
         write_csv(evaluations, csv_file)
-    if plot is not None:
-        write_plot(evaluations, Path(plot), common_frames=common_frames)
+    if plot is not None and not write_plot(evaluations, Path(plot), common_frames=common_frames):
+        click.echo(f"cachekit: {plain(plot)} was not drawn, since no pair has figures for each frame", err=True)
     if side_by_side is not None:
         write_side_by_side(evaluations, Path(side_by_side), common_frames=common_frames)
     if keep_in is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cachekit.errors import CachekitError
-from cachekit.files.writing import write_whole
+from cachekit.files.reading import parse_json, read_text, shortened
+from cachekit.files.structuring import structure
+from cachekit.files.writing import reason, write_whole
 from cachekit.profiles.profile import choose_profile
 
 if TYPE_CHECKING:
@@ -93,10 +96,18 @@ class Spacings:
 def read(file: Path) -> dict[str, dict[int, float]]:
     """What a report keeps; CachekitError where the file is damaged."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return {of: {int(count): float(ratio) for count, ratio in known.items()} for of, known in content.items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise CachekitError(f"the spacings in {str(file)!r} are damaged ({error}); delete the file") from error
+        content = structure(parse_json(read_text(file)), dict[str, dict[str, float]])
+        return {of: by_steps(known) for of, known in content.items()}
+    except (OSError, ValueError) as error:
+        raise CachekitError(f"the spacings in {str(file)!r} are damaged ({reason(error)}); delete the file") from error
+
+
+def by_steps(known: Mapping[str, float]) -> dict[int, float]:
+    """Ratios by numbers of steps, which JSON has as texts; ValueError where one is none."""
+    for count, ratio in known.items():
+        if not re.fullmatch(r"[1-9][0-9]{0,5}", count) or ratio <= 0:
+            raise ValueError(f"{ratio:g} for {shortened(count)!r} steps is no spacing")
+    return {int(count): ratio for count, ratio in known.items()}
 
 
 def known_spacings(
@@ -106,4 +117,9 @@ def known_spacings(
     profile = choose_profile(profiles, PROFILE, architecture, steps)
     if profile is None or profile.steps != steps or profile.guidance_scale != guidance_scale:
         return {}
-    return {int(count): float(ratio) for count, ratio in profile.values["spacings"].items()}
+    try:
+        return by_steps(structure(profile.values.get("spacings"), dict[str, float]))
+    except ValueError as error:
+        raise CachekitError(
+            f"the profile of spacings for {profile.model} is damaged ({error}); tell its author"
+        ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,10 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 import attrs
+import safetensors
 
 from cachekit.diffusers.adapter import DiffusersAdapter
 from cachekit.diffusers.arguments import call_arguments
 from cachekit.errors import CachekitError
+from cachekit.files.reading import parse_json, read_text, shortened
+from cachekit.files.structuring import structure
+from cachekit.files.writing import reason
 from cachekit.interface.model import Model
 
 if TYPE_CHECKING:
@@ -73,22 +76,16 @@ class DiffusersModel(Model):
     @cached_property
     def index(self) -> dict[str, Any]:
         """What the folder says its parts are."""
-        try:
-            content = json.loads((self.folder / "model_index.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CachekitError(f"{str(self.folder / 'model_index.json')!r} can't be read: {error}") from error
-        if not isinstance(content, dict):
-            raise CachekitError(f"{str(self.folder / 'model_index.json')!r} is no object")
-        return content
+        return self._config("model_index.json")
 
     @cached_property
     def kind(self) -> type[Any]:
         """The pipeline's class."""
         name = self.pipeline or self.index.get("_class_name")
-        found = getattr(imported(), str(name), None)
-        if not isinstance(found, type):
+        found = getattr(imported(), name, None) if isinstance(name, str) else None
+        if not isinstance(found, type) or not issubclass(found, imported().DiffusionPipeline):
             raise CachekitError(
-                f"diffusers has no pipeline {name!r}; name one with --model diffusers:...:pipeline=Class"
+                f"diffusers has no pipeline {shortened(repr(name))}; name one with --model diffusers:...:pipeline=Class"
             )
         return found
 
@@ -102,7 +99,7 @@ class DiffusersModel(Model):
         if found is None:
             raise CachekitError(f"the transformer of {self.path!r} is a {name} of {library}, which is not known here")
         with init_empty_weights():
-            return found.from_config(found.load_config(self.folder / "transformer"))
+            return found.from_config(self._config("transformer/config.json"))
 
     @property
     def transformer_class(self) -> str:  # type: ignore[override]
@@ -128,9 +125,11 @@ class DiffusersModel(Model):
     def dtype(self) -> str:  # type: ignore[override]
         """The type in which the transformer's weights are stored."""
         for file in sorted((self.folder / "transformer").glob("*.safetensors")):
-            with file.open("rb") as stream:
-                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-            stored = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+            try:
+                with safetensors.safe_open(file, "pt") as opened:
+                    stored = {opened.get_slice(name).get_dtype() for name in opened.keys()}  # noqa: SIM118
+            except (OSError, safetensors.SafetensorError) as error:
+                raise CachekitError(f"the weights {str(file)!r} can't be read ({error}); save them anew") from error
             return next((STORED[kind] for kind in ("BF16", "F16", "F32") if kind in stored), "float32")
         return "float32"
 
@@ -153,7 +152,7 @@ class DiffusersModel(Model):
     def timesteps(self, steps: int) -> tuple[float, ...]:
         """Those of its scheduler; a schedule that depends on the size is that of the scheduler's middle shift."""
         _, name = self._part("scheduler")
-        scheduler = getattr(imported(), name).from_pretrained(self.folder / "scheduler")
+        scheduler = getattr(imported(), name).from_config(self._config("scheduler/scheduler_config.json"))
         shifted = {"mu": 0.8} if getattr(scheduler.config, "use_dynamic_shifting", False) else {}
         scheduler.set_timesteps(steps, **shifted)
         return tuple(scheduler.timesteps.float().tolist())[:steps]
@@ -172,10 +171,18 @@ class DiffusersModel(Model):
             pipe.to(device)
         return DiffusersPipeline(pipe, self.call_arguments, self.fps)
 
+    def _config(self, name: str) -> dict[str, Any]:
+        """What a file of the folder says; diffusers takes one that holds no object for a name on the hub."""
+        path = self.folder / name
+        try:
+            return structure(parse_json(read_text(path)), dict[str, Any])
+        except (OSError, ValueError) as error:
+            raise CachekitError(f"{str(path)!r} can't be read: {reason(error)}; save the pipeline anew") from error
+
     def _part(self, name: str) -> tuple[str, str]:
         """Library and class of a part of the pipeline."""
         part = self.index.get(name)
-        if not isinstance(part, list) or len(part) != 2 or None in part:
+        if not isinstance(part, list) or len(part) != 2 or not all(isinstance(word, str) for word in part):
             has = ", ".join(key for key, value in self.index.items() if isinstance(value, list) and None not in value)
             raise CachekitError(
                 f"the pipeline {self.path!r} has no {name} (it has {has}), and a strategy skips the blocks of one; "

@@ -9,6 +9,8 @@ import platform
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cachekit.errors import CachekitError, StoppedError
@@ -35,25 +37,31 @@ def write_whole(path: Path, content: str | bytes, what: str) -> None:
     Raises the CachekitError of `unwritten` where it can't be written.
     """
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-    target = Path(os.path.realpath(path))
     try:
-        if target.exists() and not target.is_file() and not target.is_dir():
-            target.write_bytes(data)
-            return
-        clean_leftovers(target.parent, of=target.name)
-        _write_aside(target, data)
+        with written_aside(path) as aside:
+            aside.write_bytes(data)
     except OSError as error:
         raise unwritten(path, what, error) from error
 
 
-def _write_aside(target: Path, data: bytes) -> None:
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A file to write in the place of `path`, which it replaces at the end; where that fails, `path` is as it was.
+
+    What a kill left of an earlier one is removed first. A link's target is replaced; a device or pipe is written to as
+    it is. Raises OSError.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    clean_leftovers(target.parent, of=target.name)
     aside = aside_of(target)
     try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
+        yield aside
+        with aside.open("rb+") as file:
             os.fsync(file.fileno())
-        if target.is_file():
+        if target.exists():
             shutil.copymode(target, aside)
         aside.replace(target)
     finally:

@@ -16,9 +16,13 @@ import attrs
 import filelock
 
 from cachekit.errors import CachekitError
+from cachekit.files.reading import parse_json, read_text
+from cachekit.files.structuring import structure
 from cachekit.files.writing import reason
 
 LOCK, OWNER, DOOR = ".lock", ".owner", "door"
+LONGEST = 4096
+"""Bytes of a signature."""
 PATIENCE = 60.0
 """Seconds to wait while another process looks a folder over, which takes it a moment."""
 
@@ -109,8 +113,8 @@ def locked(path: Path, patience: float = 0) -> filelock.BaseFileLock | None:
 
 def owner_of(path: Path) -> Owner | None:
     """The process that has claimed a file, as it signed; None where it did not, or not yet."""
-    with suppress(OSError, ValueError, TypeError):
-        return Owner(**json.loads(beside(path, OWNER).read_text(encoding="utf-8")))
+    with suppress(OSError, ValueError):
+        return structure(parse_json(read_text(beside(path, OWNER), LONGEST)), Owner)
     return None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from cachekit.errors import CachekitError, CachekitWarning
-from cachekit.files.reading import parse_json, read_text
+from cachekit.files.reading import parse_json, read_text, shortened
 from cachekit.files.structuring import structure
 from cachekit.files.writing import write_whole
 from cachekit.interface.conditions import Conditions
@@ -44,6 +44,15 @@ class ProfiledModel:
     """For people: `Open-Sora 1.2`."""
     requires: dict[str, list[Any]] = attrs.field(factory=dict)
     """What else must hold, trait by trait: the values allowed; of `checkpoint`, patterns of its name."""
+
+    @requires.validator
+    def _check_patterns(self, _: object, requires: dict[str, list[Any]]) -> None:
+        for pattern in requires.get("checkpoint", []):
+            try:
+                re.compile(pattern)
+            except (TypeError, re.error, OverflowError, RecursionError) as error:
+                reason = f"{shortened(repr(pattern))} is no pattern of a checkpoint's name ({error})"
+                raise ValueError(reason) from error
 
     @digest.default
     def _digest(self) -> str:

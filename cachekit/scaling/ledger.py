@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from cachekit.errors import CachekitError
-from cachekit.files.reading import read_bytes
+from cachekit.files.reading import parse_json, read_bytes
 from cachekit.files.writing import append_whole, cut_torn_line, make_folder, reason, unwritten
 from cachekit.generation.claims import Claim, at_the_door, claim
 from cachekit.generation.manifest import difference
@@ -127,7 +127,7 @@ def missing(pieces: Iterable[str], done: dict[str, Any]) -> list[str]:
 
 def _structured(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(line.decode())
+        record = parse_json(line.decode())
         if not isinstance(record, dict) or not (
             isinstance(record.get("job"), dict)
             if number == 1

@@ -11,13 +11,14 @@ import math
 import struct
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import attrs
 import av
 import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import SideData, SideDataContainer
+from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
 from cachekit_eval.metric import Frames
@@ -79,6 +80,16 @@ def display_matrix(frame: VideoFrame) -> Matrix | None:
     return None
 
 
+def _unnamed(kind: type[SideDataType], value: object) -> SideDataType | None:
+    """A kind of side data that PyAV has no name for, such as a photograph's EXIF: it raises at any frame with one."""
+    if not isinstance(value, int):
+        return None
+    member: Any = object.__new__(kind)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    return cast(SideDataType, kind._value2member_map_.setdefault(value, member))
+
+
+SideDataType._missing_ = classmethod(_unnamed)  # type: ignore[assignment]
 _side_data = cast(Callable[[VideoFrame], Iterable[SideData]], SideDataContainer)  # its stub names no argument
 
 

@@ -10,10 +10,8 @@ from typing import Any
 
 import attrs
 
-from cachekit.errors import StoppedError
-from cachekit_eval.files import written_aside
+from cachekit.files.writing import unwritten, written_aside
 from cachekit_eval.results import Evaluation, Failure, Summary, Video
-from cachekit_eval.text import quoted
 
 FORMAT = "cachekit-evaluation/1"
 AVERAGING = (
@@ -101,7 +99,7 @@ def write_csv(evaluations: Sequence[Evaluation], path: str) -> None:
                 for failure in evaluation.failures:
                     writer.writerow({**_names(failure), "error": failure.reason})
     except OSError as error:
-        raise StoppedError(f"the CSV file {quoted(path)} can't be written: {error.strerror}") from error
+        raise unwritten(Path(path), "the CSV file", error) from error
 
 
 def _csv_line(video: Video) -> dict[str, object]:

@@ -11,9 +11,8 @@ from typing import Any
 
 import attrs
 
-from cachekit.errors import StoppedError
-from cachekit_eval.files import digest, written_aside
-from cachekit_eval.text import quoted
+from cachekit.files.writing import unwritten, written_aside
+from cachekit_eval.files import digest
 
 LEAST_SHARE = 20
 """Times as long as a write takes, until the next: 3,000 pairs in one file would else be written 3,000 times."""
@@ -96,7 +95,7 @@ class Keeper:
             with written_aside(self.file) as aside:
                 aside.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
-            raise StoppedError(f"the JSON file {quoted(self.file)} can't be written: {error.strerror}") from error
+            raise unwritten(self.file, "the JSON file", error) from error
         done = time.monotonic()
         self._next_write = done + LEAST_SHARE * (done - started)
 

@@ -13,8 +13,8 @@ from statistics import fmean
 
 import attrs
 
-from cachekit.errors import CachekitError, StoppedError
-from cachekit_eval.files import written_aside
+from cachekit.errors import CachekitError
+from cachekit.files.writing import unwritten, written_aside
 from cachekit_eval.results import Evaluation, MetricInfo
 from cachekit_eval.text import printable, quoted
 from cachekit_eval.visuals import Triptych, shown_name, worst_frames
@@ -44,10 +44,15 @@ def check_plot(path: Path) -> None:
         raise CachekitError(f"a plot as {path.suffix} needs {library}; {INSTALL}")
 
 
-def write_plot(evaluations: Sequence[Evaluation], path: Path, *, common_frames: bool) -> None:
-    """Draw the evaluations, whose videos have figures for each frame; CachekitError where `path` can't be written."""
+def write_plot(evaluations: Sequence[Evaluation], path: Path, *, common_frames: bool) -> bool:
+    """Draw the evaluations, whose videos have figures for each frame; CachekitError where `path` can't be written.
+
+    False where no video has any, and `path` is as it was.
+    """
     check_plot(path)
     infos = [info for info in evaluations[0].metrics if curves(evaluations, info)]
+    if not infos:
+        return False
     triptychs = worst_frames(evaluations, infos, common_frames=common_frames)
     title = f"compared with {printable(evaluations[0].gt)}"
     draw = _draw_page if path.suffix.lower() == ".html" else _draw_picture
@@ -55,7 +60,8 @@ def write_plot(evaluations: Sequence[Evaluation], path: Path, *, common_frames: 
         with written_aside(path) as aside:
             draw(aside, title, {info: curves(evaluations, info) for info in infos}, triptychs, path.suffix[1:].lower())
     except OSError as error:
-        raise StoppedError(f"the plot {quoted(path)} can't be written: {error.strerror}") from error
+        raise unwritten(path, "the plot", error) from error
+    return True
 
 
 def curves(evaluations: Sequence[Evaluation], info: MetricInfo) -> list[Curve]:
@@ -122,9 +128,9 @@ def _draw_picture(
     from matplotlib.figure import Figure
 
     rows = len(drawn) + len(triptychs)
-    figure = Figure(figsize=(12, 3.2 * max(1, rows)), layout="constrained")
+    figure = Figure(figsize=(12, 3.2 * rows), layout="constrained")
     figure.suptitle(_plain(title))
-    parts = figure.subfigures(max(1, rows), 1, squeeze=False)[:, 0]
+    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
     for part, (info, lines) in zip(parts, drawn.items(), strict=False):
         axes = part.subplots()
         for line in lines:

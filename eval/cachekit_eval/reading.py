@@ -32,6 +32,8 @@ FORMATS = (
     "mov,matroska,avi,gif,apng,webp_pipe,webp_anim,mpegts,mpeg,mpegvideo,m4v,yuv4mpegpipe,png_pipe,jpeg_pipe,mjpeg"
 )
 """What libavformat may take a file for, whatever its name says: no playlist, no session, nothing that opens another."""
+UNALIGNED = 1
+"""The decoder's flag (AV_CODEC_FLAG_UNALIGNED) to crop a frame where its stream says, not at the next 16th column."""
 READ_ERRORS = {"invalid argument": "it is cut short, damaged, or of a format that is not read here"}
 
 
@@ -98,6 +100,7 @@ class Reader:
         if is_cut_short(path, container.format.name):
             raise UnreadableVideoError(f"{quoted(path)} is cut short: {_promised(container, stream)}; make it again")
         stream.thread_type = "AUTO"
+        stream.codec_context.flags |= UNALIGNED
         self.fps = float(stream.average_rate) if stream.average_rate else None
         packets = 0
         for packet in container.demux(stream):

@@ -42,7 +42,7 @@ def _overview(evaluations: Sequence[Evaluation]) -> Table:
     for info in first.metrics:
         table.add_column(_heading(info), justify="right", overflow="fold")
     for evaluation in evaluations:
-        total = len(evaluation.videos) + len(evaluation.failures)
+        total = len(evaluation.videos) + len(evaluation.failures) + evaluation.remaining
         row = [escape(printable(evaluation.gen)), f"{len(evaluation.videos)} of {total}"]
         if with_strategy:
             row.append(escape(_strategy(evaluation)))
@@ -87,11 +87,14 @@ def _mean(info: MetricInfo, summary: Summary | None) -> str:
 
 
 def _incomplete(evaluation: Evaluation) -> list[str]:
-    """The failures of a folder, and what can still be said of the rest, in lines."""
+    """What failed of a folder or is to come, and what can still be said of the rest, in lines."""
     if evaluation.complete:
         return []
-    failed, compared = len(evaluation.failures), len(evaluation.videos)
-    lines = [f"{printable(evaluation.gen)}: {failed} of {failed + compared} pairs failed, so it has no mean"]
+    failed, compared, to_come = len(evaluation.failures), len(evaluation.videos), evaluation.remaining
+    pairs = failed + compared + to_come
+    lacking = [f"{failed} of {pairs} pairs failed"] if failed else []
+    lacking += [f"{to_come} of {pairs} pairs are to come"] if to_come else []
+    lines = [f"{printable(evaluation.gen)}: {' and '.join(lacking)}, so it has no mean"]
     lines += [f"  {printable(failure.name)}: {failure.reason}" for failure in evaluation.failures]
     partial = [
         f"{info.label} {summary.evaluated_mean:.{DECIMALS}f}"

@@ -12,14 +12,13 @@ import attrs
 import av
 import numpy as np
 
-from cachekit.errors import StoppedError
+from cachekit.files.writing import unwritten, written_aside
 from cachekit_eval.comparing import frame_pairs
-from cachekit_eval.files import written_aside
 from cachekit_eval.metric import Frames
 from cachekit_eval.pairs import Pair
 from cachekit_eval.reading import Reader
 from cachekit_eval.results import Evaluation, MetricInfo, Video
-from cachekit_eval.text import printable, quoted
+from cachekit_eval.text import printable
 
 AMPLIFIED = 4
 """How much brighter than it is the difference is shown in a video: errors of a cache are a few levels of 255."""
@@ -92,7 +91,7 @@ def write_side_by_side(evaluations: Sequence[Evaluation], folder: Path, *, commo
                     _write(aside, Pair(video.name, video.gt, video.gen), common_frames=common_frames)
                 written.append(path)
         except OSError as error:
-            raise StoppedError(f"the videos in {quoted(home)} can't be written: {error.strerror}") from error
+            raise unwritten(home, "the folder of videos", error) from error
     return written
 
 

@@ -39,10 +39,12 @@ class Lines:
         self.material, self.random = material, Random(seed)
 
     def draw(self, count: int) -> Iterator[list[str]]:
-        commands = (self.run, self.plan, self.compare, self.calibrate, self.tune, self.eval, self.listing, self.other)
-        weights = (30, 14, 10, 12, 10, 12, 8, 4)
+        commands = {
+            self.run: 24, self.plan: 11, self.compare: 10, self.calibrate: 11, self.tune: 10, self.eval: 14,
+            self.gather: 8, self.new_plugin: 3, self.listing: 6, self.other: 3,
+        }  # fmt: skip
         for _ in range(count):
-            yield self.random.choices(commands, weights)[0]()
+            yield self.random.choices(list(commands), list(commands.values()))[0]()
 
     def run(self) -> list[str]:
         return ["run", *self.hostile({
@@ -50,7 +52,8 @@ class Lines:
             "--prompts": None, "--model": None, "--weights": self.good(), "--steps": "2", "--guidance-scale": None,
             "--seed": None, "--videos-per-prompt": None, "--out": "out", "--format": None, "--device": None,
             "--dtype": None, "--json": None, "--config": None, "--plugin": None, "--overwrite": None, "--verify": None,
-            "--offload": None,
+            "--offload": None, "--shard": None, "--names": None, "--spacing": None, "--solver": None,
+            "--pipeline-arg": None, "--gpus-per-worker": None, "--workers": None,
         })]  # fmt: skip
 
     def plan(self) -> list[str]:
@@ -64,7 +67,7 @@ class Lines:
             "--strategy": "uniform:computed=1", "--predictor": "reuse", "--profile": None, "--model": None,
             "--weights": self.good(), "--prompt": PROMPT, "--prompts": None, "--steps": "2", "--guidance-scale": None,
             "--seed": None, "--metrics": "psnr", "--lpips-weights": None, "--report": "report", "--json": None,
-            "--config": None, "--format": None,
+            "--config": None, "--format": None, "--shard": None, "--reference-steps": None, "--pipeline-arg": None,
         })]  # fmt: skip
 
     def calibrate(self) -> list[str]:
@@ -74,6 +77,7 @@ class Lines:
         return ["calibrate", self.random.choice(STRATEGIES[:5]), *self.hostile({
             "--model": None, "--weights": self.good(), "--prompt": PROMPT, "--prompts": None, "--steps": "4",
             "--guidance-scale": None, "--seed": None, "--videos-per-prompt": None, "--out": "p.json", "--json": None,
+            "--shard": None,
         })]  # fmt: skip
 
     def tune(self) -> list[str]:
@@ -88,9 +92,22 @@ class Lines:
         videos = str(self.material["video"][0])
         return ["eval", *self.hostile({
             "--gt": videos, "--gen": videos, "--metrics": "psnr", "--lpips-weights": None, "--csv": None,
-            "--json": None,
-            "--threads": None, "--resize": None, "--common-frames": None, "--per-frame": None,
+            "--json": None, "--plot": None, "--side-by-side": None, "--shard": None, "--lpips-device": None,
+            "--threads": None, "--resize": None, "--common-frames": None, "--per-frame": None, "--subset": None,
         })]  # fmt: skip
+
+    def gather(self) -> list[str]:
+        draw = self.random.choice
+        kinds = ("gathered", "gathered", "video", "anything")
+        sources = [str(draw(self.material[draw(kinds)])) for _ in range(self.random.randint(0, 3))]
+        return ["gather", *sources, *self.hostile({"--out": "out", "--json": None, "--plugin": None})]
+
+    def new_plugin(self) -> list[str]:
+        return [
+            "new-plugin",
+            self.random.choice(("my-cache", self.text())),
+            *self.hostile({"--out": "new", "--json": None}),
+        ]
 
     def listing(self) -> list[str]:
         command = self.random.choice(("strategies", "predictors", "models", "adapters", "plugins"))
@@ -113,14 +130,16 @@ class Lines:
         for option, value in chosen.items():
             if value is None:
                 continue
-            flag = option in ("--overwrite", "--verify", "--offload", "--resize", "--common-frames", "--per-frame")
+            flag = option in ("--overwrite", "--verify", "--offload", "--resize", "--common-frames", "--per-frame",
+                              "--subset")  # fmt: skip
             words += [option] if flag else [option, value]
         return [word for word in words if "\0" not in word]
 
     def value(self, option: str) -> str:
         draw = self.random.choice
         if option in ("--steps", "--seed", "--videos-per-prompt", "--guidance-scale", "--trials", "--threads",
-                      "--min-psnr", "--min-speedup"):  # fmt: skip
+                      "--min-psnr", "--min-speedup", "--spacing", "--reference-steps", "--gpus-per-worker",
+                      "--workers"):  # fmt: skip
             return draw(
                 [
                     number
@@ -161,6 +180,18 @@ class Lines:
             return draw(OUTS)
         if option in ("--json", "--csv"):
             return draw(JSONS)
+        if option == "--plot":
+            return draw((*JSONS, "p.html", "p.png", "p.svg", "p.gif", "no/p.html"))
+        if option == "--side-by-side":
+            return draw((*OUTS, str(self.material["video"][0])))
+        if option == "--shard":
+            return draw(
+                ("1/2", "2/2", "3/2", "0/1", "1/1", "-1/2", "1/", "/", f"{draw(NUMBERS)}/{draw(NUMBERS)}", self.text())
+            )
+        if option == "--pipeline-arg":
+            return draw((f"height={draw(NUMBERS)}", f"prompt={self.text()}", self.text()))
+        if option in ("--names", "--solver", "--lpips-device"):
+            return draw(("vbench", "cachekit", "euler", "ab2", "dpm2m", "cuda", self.text()))
         return draw((self.text(), "mkv", "cpu", "float16", "bfloat16"))
 
     def strategy(self) -> str:

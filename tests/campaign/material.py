@@ -36,6 +36,7 @@ def prepare(folder: Path) -> dict[str, list[Path]]:
         "prompts": prompts(folder),
         "config": configs(folder),
         "video": [videos(folder)],
+        "gathered": shares(folder),
     }
     found["anything"] = oddities(folder) + found["profile"][:4] + found["prompts"][:4] + found["weights"][:2]
     (folder / "victim.mp4").write_bytes(b"a film of somebody's")
@@ -119,6 +120,28 @@ def videos(folder: Path) -> Path:
             made / f"{name}.mkv", torch.randint(0, 256, (3, 16, 16, 3), dtype=torch.uint8, generator=generator), 8
         )
     return made
+
+
+def shares(folder: Path) -> list[Path]:
+    """Folders as shares of `run`, `calibrate` and `compare` leave them: none of them holds what it should."""
+    entry = {
+        "file": "a.mkv", "prompt": PROMPT, "seed": 0, "model": "opensora-mini", "model_options": {}, "strategy": "none",
+        "predictor": None, "params": {}, "steps": 2, "guidance_scale": 4.0, "device": "cpu", "dtype": "float32",
+        "format": "mkv", "pattern": "XX", "ideal_speedup": 1.0, "sha256": "0" * 64, "bytes": 10,
+        "seconds": {"text": 0.1, "denoising": 0.1, "decoding": 0.1},
+    }  # fmt: skip
+    lines = [json.dumps(entry), json.dumps({**entry, "file": "../victim.mp4"}), json.dumps({"job": {}})]
+    random = Random(2)
+    for name in entry:
+        lines.append(json.dumps({**entry, name: random.choice([[], {}, None, 3, "x", True, [[1]], -1])}))
+    folders = []
+    for number, text in enumerate([*lines, *HOSTILE_JSON]):
+        for name in ("manifest-1-of-2.jsonl", "done-1-of-2.jsonl", "asked.json"):
+            made = folder / "shares" / f"{number}-{name.partition('-')[0]}"
+            made.mkdir(parents=True)
+            (made / name).write_bytes(f"{text}\n".encode("utf-8", "surrogatepass"))
+            folders.append(made)
+    return folders
 
 
 def oddities(folder: Path) -> list[Path]:

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from cachekit_eval import Metric
 
+from cachekit.files.writing import aside_of, written_aside
+
 
 @attrs.define
 class Counting(Metric):
@@ -220,8 +222,6 @@ def test_two_outputs_are_two_files(folders, cachekit, tmp_path):
 
 
 def test_an_output_that_fails_leaves_what_was_there(folders, tmp_path, monkeypatch):
-    from cachekit_eval.files import written_aside
-
     target = tmp_path / "r.csv"
     target.write_text("the last result")
     with pytest.raises(OSError, match="full"), written_aside(target) as aside:
@@ -229,6 +229,17 @@ def test_an_output_that_fails_leaves_what_was_there(folders, tmp_path, monkeypat
         raise OSError("the disk is full")
     assert target.read_text() == "the last result"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["r.csv"]
+
+
+def test_what_a_kill_left_of_an_output_is_removed(folders, cachekit, tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in ("r.json", "r.csv"):
+        left = aside_of(tmp_path / name)
+        left.with_name(left.name.replace(f"-{os.getpid()}.", f"-{dead.pid}.")).write_text("half")
+    results = ("--json", tmp_path / "r.json", "--csv", tmp_path / "r.csv")
+    assert cachekit("eval", "--gt", folders[0], "--gen", folders[1], "--metrics", "psnr", *results)[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["r.csv", "r.json"]
 
 
 def test_an_output_through_a_link_keeps_the_link(folders, cachekit, tmp_path):

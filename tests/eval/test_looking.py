@@ -36,6 +36,18 @@ def test_a_picture_has_them_too(evaluate, tmp_path, name, start):
         assert data.count(b"<image") == 3
 
 
+@pytest.mark.parametrize("name", ["p.html", "p.png"])
+def test_where_no_pair_could_be_compared_nothing_is_drawn_and_that_is_said(tmp_path, clip, write_video, cachekit, name):
+    for side, frames in (("gt", 3), ("gen", 4)):
+        write_video(tmp_path / side / "a.mkv", clip(frames))
+    (tmp_path / name).write_text("the last plot")
+    arguments = ("--gt", tmp_path / "gt", "--gen", tmp_path / "gen", "--metrics", "psnr", "--plot", tmp_path / name)
+    status, out, err = cachekit("eval", *arguments, "--side-by-side", tmp_path / "look")
+    assert (status, "was not drawn" in err) == (1, True)
+    assert "1 of 1 pairs failed" in out
+    assert (tmp_path / name).read_text() == "the last plot"
+
+
 def test_many_videos_are_drawn_as_their_mean_and_the_worst(tmp_path, clip, write_video):
     import cachekit_eval
     from cachekit_eval.plots import MOST_CURVES, curves

@@ -7,12 +7,14 @@ import importlib.metadata
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import cachekit_eval
 import numpy as np
 import pytest
 from cachekit_eval.reading import Reader
+from PIL import ExifTags, Image
 
 FRAMES = 3
 
@@ -24,6 +26,8 @@ def colour(matrix: str, span: str) -> tuple[str, ...]:
 
 X264, X265 = ("-c:v", "libx264"), ("-c:v", "libx265", "-x265-params", "log-level=none")
 FFV1, VP9 = ("-c:v", "ffv1"), ("-c:v", "libvpx-vp9")
+CROP = "crop_left=4:crop_right=6:crop_top=2:crop_bottom=8"
+"""By the stream itself, from a column at which no decoder likes to begin."""
 
 CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     **{
@@ -84,6 +88,13 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "96x64",
         ("-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-r", "25", "-vf", "setfield=bff"),
     ),
+    **{
+        f"{codec} cropped": ("a.mp4", "96x64", (*coder, "-pix_fmt", "yuv420p", "-bsf:v", f"{codec}_metadata={CROP}"))
+        for codec, coder in (("h264", X264), ("hevc", X265))
+    },
+    "y4m 10-bit": ("a.y4m", "97x65", ("-pix_fmt", "yuv422p10le", "-strict", "-1")),
+    "vp9 alpha": ("a.webm", "96x64", ("-vf", "format=yuva420p,geq=lum='lum(X,Y)':a='X*2'", *VP9)),
+    "mpeg4 b-frames": ("a.avi", "97x65", ("-c:v", "mpeg4", "-bf", "2")),
     "h264 anamorphic": ("a.mp4", "96x64", ("-vf", "setsar=2/1", *X264)),
 }
 """By what is tried: the file's name, the frames' size, and what the command is told."""
@@ -132,6 +143,43 @@ def test_turned_and_mirrored_frames_are_the_commands(rotation, make_file, turned
     frames = list(Reader(path).frames())
     assert b"".join(frame.tobytes() for frame in frames) == reference(path)
     assert not np.array_equal(frames[0], next(Reader(upright).frames()))
+
+
+def exif(orientation: int) -> dict[str, Image.Exif]:
+    told = Image.Exif()
+    told[ExifTags.Base.Orientation] = orientation
+    return {"exif": told}
+
+
+PICTURES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "palette PNG": ("a.png", "P", {}),
+    "black and white PNG": ("a.png", "1", {}),
+    "16-bit PNG": ("a.png", "I;16", {}),
+    "PNG with alpha": ("a.png", "RGBA", {}),
+    "gray JPEG": ("a.jpg", "L", {}),
+    "CMYK JPEG": ("a.jpg", "CMYK", {}),
+    "progressive JPEG": ("a.jpeg", "RGB", {"progressive": True, "subsampling": 2}),
+    "JPEG of RGB": ("a.jpg", "RGB", {"keep_rgb": True}),
+    **{f"JPEG turned by EXIF {number}": ("a.jpg", "RGB", exif(number)) for number in (2, 3, 5, 6, 7)},
+    "still WebP with alpha": ("a.webp", "RGBA", {"lossless": True}),
+}
+"""By what is tried: the file's name, Pillow's mode, and what it saves with."""
+
+
+@pytest.mark.parametrize("case", PICTURES)
+def test_pictures_are_the_commands(case, reference, tmp_path):
+    name, mode, options = PICTURES[case]
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    picture = Image.fromarray(pixels).resize((47, 33))
+    if mode == "I;16":
+        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 255).save(tmp_path / name)
+    else:
+        picture.convert("RGB" if mode in ("P", "CMYK", "RGB") else "RGBA").convert(mode).save(
+            tmp_path / name, **options
+        )
+    folder = tmp_path if name.endswith((".png", ".jpg", ".jpeg")) else tmp_path / name
+    (frame,) = Reader(folder).frames()
+    assert frame.tobytes() == reference(tmp_path / name)
 
 
 def test_a_file_turned_by_90_degrees_is_compared_upright(make_file, turned, tmp_path):

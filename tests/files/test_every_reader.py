@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,13 +19,18 @@ from tiny_model import CIRCLE
 hypothesis = pytest.importorskip("hypothesis")
 given, settings, st = hypothesis.given, hypothesis.settings, hypothesis.strategies
 
+from cachekit.calibration.job import job_from  # noqa: E402
+from cachekit.cli.comparing import load_asked  # noqa: E402
 from cachekit.cli.config import read_toml  # noqa: E402
 from cachekit.comparison.quality import Judge  # noqa: E402
+from cachekit.comparison.spacing import read as read_spacings  # noqa: E402
 from cachekit.errors import CachekitError  # noqa: E402
+from cachekit.generation.claims import owner_of  # noqa: E402
 from cachekit.generation.manifest import Manifest  # noqa: E402
 from cachekit.generation.prompts import read_prompts  # noqa: E402
 from cachekit.opensora.mini.config import transformer_sizes  # noqa: E402
 from cachekit.profiles.profile import load_profile  # noqa: E402
+from cachekit.scaling.ledger import read_ledgers  # noqa: E402
 from cachekit.tuning.search import STUDY, open_study, tried_of  # noqa: E402
 
 MANIFEST_LINE = {
@@ -45,6 +51,14 @@ VALID: dict[str, Any] = {
     "trial": {"strategy": "uniform:computed=3", "predictor": "reuse",
               "figures": {"psnr": 1.0, "worst_psnr": 1.0, "ideal_speedup": 2.0, "speedup": None}},
     "config": {"steps": 3, "set": ["K=2"]},
+    "spacings": {"sha256:0123": {"12": 2.0, "15": 1.5}},
+    "ledger": {"job": {"strategy": "magcache", "runs": [{"prompt": CIRCLE, "seed": 0}]}},
+    "piece": {"piece": "0", "record": {"ratio_sums": [[1.0]], "runs": [1]}},
+    "asked": {"strategies": ["uniform"], "predictors": ["reuse"], "profiles": [], "model_spec": "opensora-mini",
+              "weights": None, "offload": False, "prompts": [CIRCLE], "steps": 3, "guidance_scale": None, "seed": 0,
+              "videos_per_prompt": 1, "device": "auto", "dtype": None, "video_format": "mkv", "metrics": "psnr",
+              "lpips_weights": None, "command": "cachekit compare"},
+    "owner": {"pid": 1, "host": "here", "digest": "0123"},
     "study": {"op_code": 0, "worker_id": "w", "study_name": "tune", "directions": [1]},
 }  # fmt: skip
 
@@ -79,6 +93,27 @@ def read_study(path: Path) -> object:
     return open_study(path.parent, {"a": 1})
 
 
+def read_piece(path: Path) -> object:
+    path.write_bytes(json.dumps({"job": {}}).encode() + b"\n" + path.read_bytes())
+    return read_ledger(path)
+
+
+def read_ledger(path: Path) -> object:
+    path.rename(path.with_name("done.jsonl"))
+    job, _ = read_ledgers([path.parent])
+    return job_from(job)
+
+
+def read_asked(path: Path) -> object:
+    path.rename(path.with_name("asked.json"))
+    return load_asked(path.parent)
+
+
+def read_owner(path: Path) -> object:
+    path.rename(path.with_name(".manifest.jsonl.owner"))
+    return owner_of(path.with_name("manifest.jsonl"))
+
+
 READERS: dict[str, Callable[[Path], object]] = {
     "manifest": read_manifest,
     "profile": load_profile,
@@ -88,6 +123,11 @@ READERS: dict[str, Callable[[Path], object]] = {
     "trial": read_trial,
     "config": lambda path: read_toml(str(path)),
     "study": read_study,
+    "spacings": read_spacings,
+    "ledger": read_ledger,
+    "piece": read_piece,
+    "asked": read_asked,
+    "owner": read_owner,
 }
 """Each reads one kind of file."""
 
@@ -133,8 +173,13 @@ def test_a_reader_raises_nothing_else(kind, data, tmp_path_factory):
         READERS[kind](path)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in READERS if kind not in ("config", "study")])
+@pytest.mark.parametrize("kind", [kind for kind in READERS if kind not in ("config", "study", "ledger", "piece")])
 def test_a_valid_file_is_read(kind, tmp_path):
     path = tmp_path / "file"
     path.write_text(json.dumps(VALID[kind]) + "\n")
     READERS[kind](path)
+
+
+def test_a_signature_that_is_a_pipe_is_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / ".manifest.jsonl.owner")
+    assert owner_of(tmp_path / "manifest.jsonl") is None

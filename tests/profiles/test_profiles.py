@@ -72,6 +72,16 @@ def test_a_profile_whose_digest_is_not_its_architecture_s_is_refused(profile, tm
         load_profile(tmp_path / "p.json")
 
 
+@pytest.mark.parametrize("pattern", ["[", "(?P<a", 3, None, ["x"], "a{99999999999999999999}"])
+def test_a_pattern_that_is_none_makes_a_profile_damaged(profile, tmp_path, pattern):
+    profile.save(tmp_path / "p.json")
+    content = json.loads((tmp_path / "p.json").read_text())
+    content["model"]["requires"] = {"checkpoint": [pattern]}
+    (tmp_path / "p.json").write_text(json.dumps(content))
+    with pytest.raises(cachekit.CachekitError, match="is no pattern of a checkpoint's name"):
+        load_profile(tmp_path / "p.json")
+
+
 def test_a_missing_profile_says_how_to_make_one(transformer, tmp_path):
     with pytest.raises(cachekit.CachekitError, match="cachekit calibrate"):
         cachekit.attach(transformer, "magcache", steps=10, profile=tmp_path / "none.json")

@@ -37,6 +37,8 @@ def test_the_last_share_of_an_evaluation_writes_what_one_process_writes(cachekit
         assert status == int(number == 1), errors
         assert shared.exists() == (number == 1)
         assert ("are to come" in out) == (number != 1)
+        assert ("3 of 5 pairs are to come, so it has no mean" in out) == (number == 2)
+        assert "0 of" not in out
     assert content(shared) == content(whole)
     assert len(list(csv.DictReader((tmp_path / "shared.csv").open()))) == 5
     assert len(content(tmp_path / "shared-2-of-3.json")["folders"][0]["videos"]) == 2
