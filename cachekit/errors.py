@@ -8,6 +8,10 @@ class CachekitError(ValueError):
     """A fault of the request, told in one sentence that says what to do; the command line exits with 2."""
 
 
+class StoppedError(CachekitError):
+    """The work can't go on, through no fault of the request: a full disk, a folder taken away; exit status 1."""
+
+
 class CachekitWarning(UserWarning):
     """Something the user should know before relying on a result, told in one sentence."""
 

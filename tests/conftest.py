@@ -1,15 +1,19 @@
 """Fixtures that several tests share."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from stand_ins import OpenSoraLike, VideoSysLike
+from tiny_model import CIRCLE, SQUARE, Cachekit, run_command, write_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
+
+torch.set_num_threads(1)  # threads cost a model this small more than they bring
 
 GOLDEN = Path(__file__).parent / "data" / "opensora"
 
@@ -100,3 +104,36 @@ class ScalarReads(TorchDispatchMode):
 @pytest.fixture
 def scalar_reads():
     return ScalarReads()
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model's weights."""
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def deeper_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another model's."""
+    return write_model(tmp_path_factory.mktemp("model") / "deeper.safetensors", depth=3)
+
+
+@pytest.fixture
+def cachekit() -> Cachekit:
+    """Runs the command."""
+    return run_command
+
+
+@pytest.fixture
+def calibrate(cachekit: Cachekit, weights: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Calibrates a strategy on the tiny model at 8 steps; returns the profile's file."""
+
+    def run(strategy: str, name: str = "", *options: object, prompts: tuple[str, ...] = (CIRCLE, SQUARE)) -> Path:
+        out = tmp_path / f"{name or strategy}.json"
+        asked = [word for prompt in prompts for word in ("--prompt", prompt)]
+        command = ("calibrate", strategy, "--weights", weights, "--steps", 8, *asked, "--out", out, *options)
+        status, _, errors = cachekit(*command)
+        assert status == 0, errors
+        return out
+
+    return run

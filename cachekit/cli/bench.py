@@ -8,55 +8,75 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.options import MOST_THREADS, Whole, json_option, plugin_option
+from cachekit.cli.results import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
+    from torch import nn
 
+    from cachekit.attaching.benchmark import Timings
+    from cachekit.interface.progress import Progress
     from cachekit.opensora.stdit3 import STDiT3
 
 
-@click.command()
-@click.option(
-    "--rounds", type=click.IntRange(min=20), default=20, show_default=True, help="Timed rounds of single steps."
-)
-@click.option(
-    "--loops", type=click.IntRange(min=1), default=7, show_default=True, help="Timed denoising loops of the mini."
-)
-@click.option("--threads", type=click.IntRange(min=1), help="torch threads  [default: torch's].")
+@click.command(cls=Command)
+@click.option("--rounds", type=Whole(20, 100_000), default=20, show_default=True, help="Timed rounds of single steps.")
+@click.option("--loops", type=Whole(1, 10_000), default=7, show_default=True, help="Timed denoising loops of the mini.")
+@click.option("--threads", type=Whole(1, MOST_THREADS), help="torch threads  [default: torch's].")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--compiled/--no-compiled", default=True, help="Time a compiled model too, which takes minutes.")
 @plugin_option
 @json_option
-def bench(rounds: int, loops: int, threads: int | None, device: str, json_file: str | None) -> None:
+def bench(rounds: int, loops: int, threads: int | None, device: str, compiled: bool, json_file: str | None) -> None:
     """Measure what attaching costs on this machine.
 
-    Single steps run on a randomly initialised STDiT3 of hidden 384 and depth 12; the denoising loop on opensora-mini
-    under MagCache. Everything is timed in turn in one process; ratios are medians of paired rounds.
+    Single steps run on a randomly initialised STDiT3 of hidden 384 and depth 12, as it is and compiled with inductor;
+    the denoising loop on opensora-mini under MagCache. Everything is timed in turn in one process; ratios are medians
+    of paired rounds.
     """
     import torch
     from rich.table import Table
 
-    from cachekit.benchmark import held_by, loop_ratio, step_timings
+    from cachekit.attaching.benchmark import held_by, loop_ratio, step_timings
     from cachekit.cli.choices import choose_device
+    from cachekit.cli.progress import progress
     from cachekit.cli.report import console, write_json
-    from cachekit.plugins import get_plugins
+    from cachekit.registry.plugins import get_plugins
 
     if threads is not None:
         torch.set_num_threads(threads)
     place = choose_device(device)
     transformer, call = random_stdit3(place)
-    timings = step_timings(transformer, call, rounds)
+    models: dict[str, Any] = {"eager": transformer}
+    if compiled:
+        models["compiled"] = torch.compile(transformer)
     predictors = [registration.name for registration in get_plugins().predictors]
-    held = held_by(transformer, call, predictors)
-    loop, pattern = mini_loops(place, loops)
+    steps: dict[str, Timings] = {}
+    with progress(len(models) + 2) as shown:
+        for how, model in models.items():
+            shown.start(f"single steps, {how}")
+            steps[how] = step_timings(transformer, partial(call, model), rounds, shown)
+            shown.finish(f"single steps, {how}: computed / bare {steps[how].ratio('computed', 'bare'):.3f}")
+        shown.start("what predictors hold")
+        held = held_by(transformer, partial(call, transformer), predictors)
+        shown.finish("what predictors hold")
+        shown.start("denoising loops")
+        loop, pattern = mini_loops(place, loops, shown)
+        shown.finish("denoising loops")
     content: dict[str, Any] = {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {place}, torch {torch.__version__}",
         "rounds": rounds,
-        "milliseconds": {name: timings.median(name) for name in timings.rounds},
-        "computed_over_bare": timings.ratio("computed", "bare"),
-        "skipped_over_floor": timings.ratio("skipped", "floor"),
+        "steps": {
+            how: {
+                "milliseconds": {name: timings.median(name) for name in timings.rounds},
+                "computed_over_bare": timings.ratio("computed", "bare"),
+                "skipped_over_floor": timings.ratio("skipped", "floor"),
+            }
+            for how, timings in steps.items()
+        },
         "held": [{"predictor": h.predictor, "bytes": h.bytes, "residual_bytes": h.residual_bytes} for h in held],
         "mini_loop": {
             "pattern": pattern,
@@ -65,24 +85,23 @@ def bench(rounds: int, loops: int, threads: int | None, device: str, json_file: 
             "over_its_parts": loop_ratio(loop, pattern.count("X"), len(pattern)),
         },
     }
-    shown = console(json_file)
-    shown.print(content["machine"], highlight=False)
-    table = Table("step", "median ms", title=f"STDiT3 of hidden 384, depth 12; {rounds} paired rounds")
-    for name, value in content["milliseconds"].items():
-        table.add_row(name, f"{value:.2f}")
-    shown.print(table)
-    shown.print(f"computed / bare     {content['computed_over_bare']:.3f}", highlight=False)
-    shown.print(f"skipped / floor     {content['skipped_over_floor']:.3f}", highlight=False)
-    over = content["mini_loop"]["over_its_parts"]
-    shown.print(f"MagCache run of opensora-mini / its parts  {over:.3f}   {pattern}", highlight=False)
+    table = Table("step", *steps, title=f"STDiT3 of hidden 384, depth 12; {rounds} paired rounds, median ms")
+    for name in ("bare", "computed", "skipped", "floor"):
+        table.add_row(name, *(f"{timings.median(name):.2f}" for timings in steps.values()))
+    table.add_section()
+    for over, under in (("computed", "bare"), ("skipped", "floor")):
+        table.add_row(f"{over} / {under}", *(f"{timings.ratio(over, under):.3f}" for timings in steps.values()))
+    out = console(json_file)
+    out.print(content["machine"])
+    out.print(table)
+    out.print(f"MagCache run of opensora-mini / its parts  {content['mini_loop']['over_its_parts']:.3f}   {pattern}")
     for h in held:
-        share = h.bytes / h.residual_bytes
-        shown.print(f"{h.predictor} holds {h.bytes:,} bytes, {share:g} residual(s)", highlight=False)
+        out.print(f"{h.predictor} holds {h.bytes:,} bytes, {h.bytes / h.residual_bytes:g} residual(s)")
     write_json(content, json_file)
 
 
-def random_stdit3(device: str) -> tuple[STDiT3, Callable[[], object]]:
-    """A seeded STDiT3 and a guided call of it: latents `[2, 4, 5, 16, 16]`, so 320 tokens each."""
+def random_stdit3(device: str) -> tuple[STDiT3, Callable[[nn.Module], object]]:
+    """A seeded STDiT3 and a guided call of it, or of it compiled: latents `[2, 4, 5, 16, 16]`, so 320 tokens each."""
     import torch
 
     from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
@@ -100,9 +119,9 @@ def random_stdit3(device: str) -> tuple[STDiT3, Callable[[], object]]:
         "width": side,
     }
 
-    def call() -> object:
+    def call(model: nn.Module) -> object:
         with torch.no_grad():
-            output = transformer(**inputs)
+            output = model(**inputs)
         if output.is_cuda:
             torch.cuda.synchronize()
         return output
@@ -110,12 +129,12 @@ def random_stdit3(device: str) -> tuple[STDiT3, Callable[[], object]]:
     return transformer, call
 
 
-def mini_loops(device: str, rounds: int) -> tuple[Any, str]:
+def mini_loops(device: str, rounds: int, shown: Progress) -> tuple[Timings, str]:
     """Timings of opensora-mini's denoising loop, and the pattern that MagCache ran."""
-    from cachekit.benchmark import loop_timings
+    from cachekit.attaching.benchmark import loop_timings
     from cachekit.cli.choices import DEFAULT_MODEL, choose_cache, choose_model
-    from cachekit.generation import attach_cache
-    from cachekit.plugins import get_plugins
+    from cachekit.generation.generate import attach_cache
+    from cachekit.registry.plugins import get_plugins
 
     plugins = get_plugins()
     chosen = choose_model(DEFAULT_MODEL, plugins, {})
@@ -127,4 +146,4 @@ def mini_loops(device: str, rounds: int) -> tuple[Any, str]:
     loop = partial(pipeline.denoise, text, seed=0, steps=model.steps, guidance_scale=model.guidance_scale)
     attached = partial(attach_cache, pipeline, cache, model.steps)
     pattern = cache.plan(model.steps, model.timesteps(model.steps)) or ""
-    return loop_timings(pipeline.transformer, loop, attached, rounds), pattern
+    return loop_timings(pipeline.transformer, loop, attached, rounds, shown), pattern

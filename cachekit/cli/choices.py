@@ -7,14 +7,19 @@ from collections.abc import Mapping, Sequence
 import attrs
 import click
 
-from cachekit.attaching import resolve_predictor, resolve_strategy
+from cachekit.attaching.attach import resolve_predictor, resolve_strategy
+from cachekit.cli.sharing import use_local_gpu
 from cachekit.errors import CachekitError
-from cachekit.generation import Cache
-from cachekit.manifest import Setting
-from cachekit.model import Model, Pipeline
-from cachekit.parameters import as_json, build, parse_spec, public_fields
-from cachekit.plugins import PluginManager
-from cachekit.uncached import NONE
+from cachekit.files.text import plain
+from cachekit.generation.checked_model import architecture_of, check_model, loaded, timesteps_of
+from cachekit.generation.generate import Cache
+from cachekit.generation.manifest import Setting
+from cachekit.generation.video import PICTURE
+from cachekit.interface.guard import asking
+from cachekit.interface.model import Model, Pipeline
+from cachekit.interface.strategy import UNCACHED
+from cachekit.registry.parameters import as_json, build, parameter_values, parse_spec, public_fields
+from cachekit.registry.plugins import PluginManager
 
 DEFAULT_MODEL = "opensora-mini"
 
@@ -42,7 +47,9 @@ def choose_model(spec: str, plugins: PluginManager, extra: Mapping[str, object])
     for key in options:
         if key not in known:
             raise CachekitError(f"the model {name!r} has no option --{key}; leave it out")
-    return ChosenModel(name, build(kind, name, {**settings, **options}))
+    model = build(kind, name, {**settings, **options})
+    check_model(model, name)
+    return ChosenModel(name, model)
 
 
 def choose_cache(
@@ -68,27 +75,33 @@ def choose_cache(
         {**own, **settings},
         plugins,
         model.transformer_class,
-        model.architecture(),
+        architecture_of(model),
         steps=steps,
         profile=profile,
+        traits=model.traits(),
     )
-    if name == NONE:
+    if name == UNCACHED:
         if predictor is not None:
             raise CachekitError("the strategy 'none' skips nothing, so it takes no --predictor; leave it out")
         return None
     cache = Cache(resolved, resolve_predictor(predictor, resolved, plugins))
-    cache.plan(steps, model.timesteps(steps))
+    for part in (cache.strategy, cache.predictor):
+        as_json(parameter_values(part))
+    cache.plan(steps, timesteps_of(model, steps))
     return cache
 
 
 def choose_device(device: str) -> str:
-    """`auto` is cuda where there is one."""
+    """`auto` is cuda where there is one; of several GPUs a launcher's `LOCAL_RANK` chooses."""
     import torch
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise CachekitError("--device cuda was asked for, but torch sees no GPU; use --device cpu")
-    return ("cuda" if available else "cpu") if device == "auto" else device
+    chosen = ("cuda" if available else "cpu") if device == "auto" else device
+    if chosen == "cuda":
+        use_local_gpu()
+    return chosen
 
 
 def uncached_setting(
@@ -100,25 +113,30 @@ def uncached_setting(
     dtype: str | None,
     video_format: str,
 ) -> Setting:
-    """How the uncached model's videos are made, with the model's defaults where an option was left out."""
+    """How the uncached model's videos are made, with the model's defaults where an option was left out.
+
+    `device` is what `choose_device` chose, or what the workers of a cluster have.
+    """
     model = chosen.model
     return Setting(
         model=chosen.name,
         model_options=as_json(chosen.options),
-        strategy=NONE,
+        strategy=UNCACHED,
         predictor=None,
         params={},
         steps=steps or model.steps,
         guidance_scale=model.guidance_scale if guidance_scale is None else guidance_scale,
-        device=choose_device(device),
+        device=device,
         dtype=dtype or model.dtype,
-        format=video_format,
+        format=PICTURE if model.images else video_format,
     )
 
 
 def load_pipeline(model: Model, prompts: Sequence[str], *, device: str, dtype: str) -> Pipeline:
     """Load the model and look at the prompts before anything runs, each warning shown once."""
-    pipeline = model.load(device=device, dtype=dtype)
-    for warning in dict.fromkeys(line for prompt in prompts for line in pipeline.check_prompt(prompt)):
-        click.echo(f"cachekit: warning: {warning}", err=True)
+    pipeline = loaded(model, device=device, dtype=dtype)
+    with asking(pipeline, "check_prompt"):
+        warnings = dict.fromkeys(line for prompt in dict.fromkeys(prompts) for line in pipeline.check_prompt(prompt))
+    for warning in warnings:
+        click.echo(f"cachekit: warning: {plain(warning)}", err=True)
     return pipeline

@@ -7,19 +7,20 @@ import shlex
 import click
 from click.core import ParameterSource
 
+NOT_SAID = ("json_file", "shard", "ray_address", "gpus_per_worker", "workers")
 GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP)
 
 
 def command_line(context: click.Context) -> str:
     """The command with every argument and option that was given, in the order in which the command declares them.
 
-    What a `--config` file says is spelt out, since the file may change. Where the result goes (`--json`) does not
-    belong to how it was made.
+    What a `--config` file says is spelt out, since the file may change. Where the result goes (`--json`) and who does
+    the work (`--shard`, `--ray`) do not belong to how it was made.
     """
     words = ["cachekit", context.info_name or ""]
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name == "json_file" or name not in context.params or context.get_parameter_source(name) not in GIVEN:
+        if name in NOT_SAID or name not in context.params or context.get_parameter_source(name) not in GIVEN:
             continue
         value = context.params.get(name)
         values = value if isinstance(value, (tuple, list)) else [value]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from cachekit.cli.clustering import clustered, ray_options
 from cachekit.cli.command_line import command_line
 from cachekit.cli.config import config_option
 from cachekit.cli.options import (
+    MOST_STEPS,
+    Whole,
     json_option,
     model_options,
     plugin_option,
@@ -17,19 +19,13 @@ from cachekit.cli.options import (
     sampling_options,
     videos_per_prompt_option,
 )
-from cachekit.errors import CachekitError
-
-if TYPE_CHECKING:
-    from cachekit.cli.choices import ChosenModel
-    from cachekit.comparison.contenders import Contender, ResolveCache
-    from cachekit.comparison.grid import Choice
-    from cachekit.generation import Cache
-    from cachekit.plugins import PluginManager
+from cachekit.cli.results import Command
+from cachekit.cli.sharing import share_option
 
 DEFAULT_STRATEGIES = ("magcache", "teacache")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--strategy",
     "strategies",
@@ -72,6 +68,13 @@ DEFAULT_STRATEGIES = ("magcache", "teacache")
     show_default=True,
     help="Folder of the report and of the videos.",
 )
+@click.option(
+    "--reference-steps",
+    type=Whole(2, MOST_STEPS),
+    help="Judge everything against the model with so many steps too, which is nearer to the true solution.",
+)
+@share_option
+@ray_options
 @config_option
 @plugin_option
 @json_option
@@ -88,6 +91,8 @@ def compare(
     prompts: tuple[str, ...],
     prompts_from: str | None,
     steps: int | None,
+    spacing: float | None,
+    solver: str | None,
     guidance_scale: float | None,
     seed: int,
     videos_per_prompt: int,
@@ -97,98 +102,50 @@ def compare(
     metrics: str | None,
     lpips_weights: str | None,
     report: Path,
+    reference_steps: int | None,
+    shard: str | None,
+    ray_address: str | None,
+    gpus_per_worker: float | None,
+    workers: int | None,
     json_file: str | None,
 ) -> int:
     """Run the uncached model and a grid of settings on the same prompts and seeds, judge them, and write a report.
 
-    Beside the settings run two baselines, at each number of computed steps that occurs: the model with fewer steps,
-    and computing at equal intervals. The same command again goes on where it was stopped; with another setting, only
-    that one runs. Without prompts, the model's examples are made.
+    Beside the settings run baselines, at each number of computed steps that occurs: the model with fewer steps, even,
+    spaced well and by better solvers, and computing at equal intervals. The same command again goes on where it was
+    stopped; with another setting, only that one runs. Without prompts, the model's examples are made. Of several shares
+    the last to be done writes the report.
     """
-    from cachekit.cli.choices import choose_model, load_pipeline, uncached_setting
-    from cachekit.cli.comparison_table import show_table
+    from cachekit.cli.comparing import Asked, run_comparison, show_comparison
     from cachekit.cli.progress import progress
-    from cachekit.cli.report import console, make_folder, write_json
-    from cachekit.comparison.collecting import collect
-    from cachekit.comparison.contenders import Field
-    from cachekit.comparison.grid import Choice, expand, grid
-    from cachekit.comparison.machine import machine_name
-    from cachekit.comparison.page import check_page_can_be_made, write_report
-    from cachekit.comparison.quality import Judge
-    from cachekit.comparison.results import as_json
-    from cachekit.comparison.running import Runner
-    from cachekit.generation import make_requests
-    from cachekit.parameters import parse_spec
-    from cachekit.plugins import get_plugins
-    from cachekit.prompts import collect_prompts
+    from cachekit.cli.sharing import chosen_share
+    from cachekit.comparison.page import check_page_can_be_made
+    from cachekit.generation.prompts import collect_prompts
 
     check_page_can_be_made()
-    plugins = get_plugins()
-    chosen = choose_model(model_spec, plugins, {"weights": weights, "offload": offload})
-    model = chosen.model
-    base = uncached_setting(
-        chosen,
+    asked = Asked(
+        strategies=strategies or DEFAULT_STRATEGIES,
+        predictors=predictors,
+        profiles=profiles,
+        model_spec=model_spec,
+        weights=weights,
+        offload=offload,
+        prompts=tuple(collect_prompts(prompts, prompts_from)),
         steps=steps,
+        spacing=spacing,
+        solver=solver,
         guidance_scale=guidance_scale,
+        seed=seed,
+        videos_per_prompt=videos_per_prompt,
         device=device,
         dtype=dtype,
         video_format=video_format,
+        metrics=metrics,
+        lpips_weights=lpips_weights,
+        reference_steps=reference_steps,
+        command=command_line(context),
     )
-    field = Field(base, model.timesteps(base.steps), resolver(chosen, profiles, plugins), plugins)
-    known = [{registration.name for registration in part} for part in (plugins.strategies, plugins.predictors)]
-    choices = grid(expand(strategies or DEFAULT_STRATEGIES, known[0]), expand(predictors, known[1]))
-    uncached = field.uncached()
-    settings = [field.setting(strategy, predictor) for strategy, predictor in choices]
-    filling = list(dict.fromkeys(setting.predictor for setting in settings if setting.predictor))
-
-    def baselines(counts: set[int]) -> list[Contender]:
-        return field.baselines(counts, [Choice(*parse_spec(predictor)) for predictor in filling])
-
-    texts = collect_prompts(prompts, prompts_from) or list(model.example_prompts)
-    requests = make_requests(list(dict.fromkeys(texts)), seed, videos_per_prompt)
-    make_folder(report)
-    judge = Judge(report, metrics.split(",") if metrics else None, lpips_weights)
-    pipeline = load_pipeline(model, texts, device=base.device, dtype=base.dtype)
-    planned = {count for count in map(field.planned_count, settings) if count is not None}
-    with progress(0) as shown:
-        runner = Runner(pipeline, requests, report, shown)
-        runner.run([uncached, *settings, *baselines(planned)], baselines)
-    about = {
-        "command": command_line(context),
-        "model": chosen.name,
-        "steps": base.steps,
-        "guidance_scale": base.guidance_scale,
-        "device": base.device,
-        "dtype": base.dtype,
-        "machine": machine_name(base.device),
-        "prompts": [{"prompt": request.prompt, "seed": request.seed} for request in requests],
-    }
-    comparison = collect(runner, uncached, judge, about)
-    write_report(report, comparison)
-    shown_on = console(json_file)
-    show_table(shown_on, comparison)
-    shown_on.print(f"report: {report / 'index.html'}", highlight=False)
-    for row, video in comparison.failures:
-        click.echo(f"cachekit: {row.label}: {video.name}: {video.failure}", err=True)
-    write_json(as_json(comparison), json_file)
-    return 1 if comparison.failures else 0
-
-
-def resolver(chosen: ChosenModel, profiles: tuple[str, ...], plugins: PluginManager) -> ResolveCache:
-    """What makes a cache of a strategy and predictor for this model, each strategy with its profile."""
-    from cachekit.cli.choices import choose_cache
-    from cachekit.profiles import load_profile
-
-    by_strategy: dict[str, str] = {}
-    for file in profiles:
-        strategy = load_profile(Path(file)).strategy
-        if strategy in by_strategy:
-            raise CachekitError(f"{by_strategy[strategy]!r} and {file!r} are both profiles of {strategy}; give one")
-        by_strategy[strategy] = file
-
-    def resolve(strategy: Choice, predictor: Choice | None, steps: int) -> Cache | None:
-        named = predictor.spec if predictor else None
-        profile = by_strategy.get(strategy.name)
-        return choose_cache(strategy.name, strategy.settings, named, profile, chosen, steps, plugins)
-
-    return resolve
+    with clustered(ray_address, gpus_per_worker, workers, shard) as cluster, progress(0) as shown:
+        share = None if cluster else chosen_share(shard)
+        done = run_comparison(asked, report, shown, share, cluster=cluster)
+    return show_comparison(done, report, share, json_file)

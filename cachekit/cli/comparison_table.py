@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def show_table(shown: Console, comparison: Comparison) -> None:
-    """A row a contender, in sections of one number of computed steps, the best first; `*` marks the frontier."""
+    """A row a contender, in sections of one number of computed steps, the best first.
+
+    `*` marks the frontier, `≈` what can't be told apart from the first of its section.
+    """
     from rich.table import Table
 
     metrics = [metric for metric in comparison.metrics if metric.unavailable is None]
@@ -25,11 +28,15 @@ def show_table(shown: Console, comparison: Comparison) -> None:
         table.add_column(f"{metric.label} {metric.unit}".strip(), justify="right")
         table.add_column("worst", justify="right")
     frontier = {row.label for row in comparison.frontier()}
+    ties = comparison.ties()
     previous: int | None = None
+    best = ""
     for row in comparison.ranked():
         count = round(row.computed) if row.computed else None
         if previous is not None and count != previous:
             table.add_section()
+        if count != previous:
+            best = row.label
         previous = count
         cells = [text(row.computed, ".1f"), text(row.ideal_speedup, ".2f"), text(row.speedup, ".2f")]
         cells.append(text(row.seconds.denoising if row.seconds else None, ".2f"))
@@ -37,11 +44,14 @@ def show_table(shown: Console, comparison: Comparison) -> None:
             figure = row.quality.get(metric.name)
             digits = ".2f" if metric.unit else ".4f"
             cells += [text(figure.mean if figure else None, digits), text(figure.worst if figure else None, digits)]
-        table.add_row("*" if row.label in frontier else "", row.label + unfinished(row), *cells)
+        marks = ("*" if row.label in frontier else "") + ("≈" if best in ties.get(row.label, []) else "")
+        table.add_row(marks, row.label + unfinished(row), *cells)
     shown.print(table)
+    if any(ties.values()):
+        shown.print("≈ can't be told apart from the first of its section (95%, paired by video)", highlight=False)
     for metric in comparison.metrics:
         if metric.unavailable is not None:
-            shown.print(f"{metric.label} is not available: {metric.unavailable}", highlight=False)
+            shown.print(f"{metric.label} is not available: {metric.unavailable}")
 
 
 def unfinished(row: Row) -> str:

@@ -1,6 +1,7 @@
 """The `cachekit` command: its subcommands by name, each imported only when it is used."""
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -8,16 +9,20 @@ from typing import TextIO
 
 import click
 
-from cachekit.errors import CachekitError, CachekitWarning
+from cachekit.cli.streams import Outlet, outlets
+from cachekit.errors import CachekitError, CachekitWarning, StoppedError
+from cachekit.files.text import plain
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("cachekit.cli.run:run", "Make videos from prompts, with a strategy or without."),
-    "eval": ("cachekit_eval.command:evaluate_command", "Compare videos with the uncached model's: PSNR, SSIM, LPIPS."),
+    "eval": ("cachekit.cli.eval:evaluate_command", "Compare videos with the uncached model's: PSNR, SSIM, LPIPS."),
     "plan": ("cachekit.cli.plan:plan", "Show a planning strategy's pattern before anything runs."),
     "compare": ("cachekit.cli.compare:compare", "Run settings and baselines side by side, and report."),
     "calibrate": ("cachekit.cli.calibrate:calibrate", "Measure a strategy's profile on a model."),
+    "gather": ("cachekit.cli.gather:gather", "Join what shares of the work have made."),
     "tune": ("cachekit.cli.tune:tune", "Search a strategy's parameters for a speed or a quality."),
     "bench": ("cachekit.cli.bench:bench", "Measure what attaching costs on this machine."),
+    "new-plugin": ("cachekit.cli.new_plugin:new_plugin", "Write the beginning of a plugin of your own."),
     "strategies": ("cachekit.cli.listings:strategies", "List the registered strategies and their parameters."),
     "predictors": ("cachekit.cli.listings:predictors", "List the registered predictors and their parameters."),
     "models": ("cachekit.cli.listings:models", "List the models that `run` knows."),
@@ -73,25 +78,65 @@ def show_own_warnings() -> None:
         line: str | None = None,
     ) -> None:
         if issubclass(category, CachekitWarning):
-            click.echo(f"cachekit: warning: {message}", err=True)
+            say(f"warning: {message}")
         else:
             as_python_does(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show
 
 
+def say(sentence: object) -> None:
+    """A sentence on standard error, on one line and with nothing in it that a terminal would obey."""
+    click.echo(f"cachekit: {plain(sentence)}", err=True)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 some of the work failed, 2 the request was wrong."""
     show_own_warnings()
+    with outlets() as (out, _):
+        status = outcome(arguments)
+        status = status or unprinted(out)
+    sys.exit(status)
+
+
+def outcome(arguments: Sequence[str] | None) -> int:
+    """Run the command line; the exit status, with the sentence for what went wrong said."""
     try:
         status = cli.main(args=arguments, prog_name="cachekit", standalone_mode=False)
+    except StoppedError as error:
+        say(error)
+        return 1
     except CachekitError as error:
-        click.echo(f"cachekit: {error}", err=True)
-        sys.exit(2)
+        say(error)
+        return 2
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        say_usage(error)
+        return 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("cachekit: interrupted; run the same command again to go on", err=True)
-        sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)
+        say("interrupted; run the same command again to go on")
+        return 130
+    except MemoryError as error:
+        say(f"there is not enough memory for this ({error or 'MemoryError'}); ask for less at once")
+        return 1
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)!r}: " if isinstance(error.filename, (str, bytes)) else ""
+        say(f"{where}{error.strerror or error}; see to it and run the same command again to go on")
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def say_usage(error: click.ClickException) -> None:
+    """What click says of a command line, made fit to be shown."""
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+    click.echo(f"Error: {plain(error.format_message())}", err=True)
+
+
+def unprinted(out: Outlet) -> int:
+    """The exit status where the work is done and standard output took nothing: a reader that left is no failure."""
+    out.flush()
+    if out.failure is None or isinstance(out.failure, BrokenPipeError):
+        return 0
+    say(f"standard output can't be written to: {out.failure.strerror}")
+    return 1

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachekit.cli.options import json_option, plugin_option
+from cachekit.cli.options import MOST_STEPS, Whole, json_option, plugin_option
+from cachekit.cli.results import Command
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cachekit.strategy import Outlook
+    from cachekit.interface.strategy import Outlook
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("strategy")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy (repeatable)."
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--predictor", metavar="NAME[:FIELD=VALUE]", help="What to put in place of a skipped step.")
 @click.option("--profile", type=click.Path(dir_okay=False), help="Measured parameters to use in place of the shipped.")
 @click.option("--model", "model_spec", default="opensora-mini", show_default=True, metavar="NAME[:FIELD=VALUE]")
-@click.option("--steps", type=click.IntRange(min=1), help="Denoising steps  [default: the model's].")
+@click.option("--steps", type=Whole(1, MOST_STEPS), help="Denoising steps  [default: the model's].")
 @plugin_option
 @json_option
 def plan(
@@ -35,13 +36,14 @@ def plan(
     json_file: str | None,
 ) -> None:
     """Show a planning strategy's pattern before anything runs."""
+    from cachekit.attaching.trace import Trace
     from cachekit.cli.choices import choose_cache, choose_model
     from cachekit.cli.report import console, write_json
     from cachekit.errors import CachekitError
-    from cachekit.parameters import as_json, parse_settings
-    from cachekit.plugins import get_plugins
-    from cachekit.strategy import COMPUTED
-    from cachekit.trace import Trace
+    from cachekit.generation.checked_model import timesteps_of
+    from cachekit.interface.strategy import COMPUTED
+    from cachekit.registry.parameters import as_json, parse_settings
+    from cachekit.registry.plugins import get_plugins
 
     plugins = get_plugins()
     chosen = choose_model(model_spec, plugins, {})
@@ -50,9 +52,9 @@ def plan(
     pattern: str | None = COMPUTED * step_count
     outlook = None
     if cache is not None:
-        timesteps = chosen.model.timesteps(step_count)
+        timesteps = timesteps_of(chosen.model, step_count)
         pattern = cache.plan(step_count, timesteps)
-        outlook = cache.strategy.outlook(cache.run(step_count, timesteps))
+        outlook = cache.outlook(step_count, timesteps)
     if pattern is None:
         raise CachekitError(
             f"{strategy} decides while it runs, from what the model computes, so it has no plan; "
@@ -60,7 +62,7 @@ def plan(
         )
     trace = Trace(pattern)
     shown = console(json_file)
-    shown.print(trace.pattern, highlight=False)
+    shown.print(trace.pattern)
     shown.print(
         f"computed {trace.computed} of {step_count} steps, ideal speedup {trace.ideal_speedup:.2f}", highlight=False
     )

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import click
 
-from cachekit.progress import Progress
+from cachekit.files.text import plain
+from cachekit.interface.progress import Progress
 
 
 @contextmanager
@@ -40,4 +41,5 @@ class Lines:
         pass
 
     def finish(self, line: str) -> None:
-        click.echo(f"[{self._done}/{self._pieces}] {line}", err=True)
+        if line:
+            click.echo(f"[{self._done}/{self._pieces}] {plain(line)}", err=True)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cachekit.files.text import plain
+
 
 class Bar:
     """One bar for all pieces, which moves with the steps of each."""
@@ -21,7 +23,7 @@ class Bar:
         self._shown.update(self._task, total=pieces)
 
     def start(self, what: str) -> None:
-        self._shown.update(self._task, description=what[:50])
+        self._shown.update(self._task, description=plain(what[:50]))
 
     def step(self, done: int, total: int) -> None:
         self._shown.update(self._task, completed=self._finished + done / total)
@@ -29,11 +31,12 @@ class Bar:
     def finish(self, line: str) -> None:
         self._finished += 1
         self._shown.update(self._task, completed=self._finished)
-        self._shown.console.print(line, highlight=False, soft_wrap=True)
+        if line:
+            self._shown.console.print(plain(line), highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
 def bar(pieces: int) -> Iterator[Bar]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         yield Bar(shown, shown.add_task("", total=pieces))

@@ -7,21 +7,36 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cachekit.errors import CachekitError
+from cachekit.files.text import plain
+from cachekit.files.writing import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def console(json_file: str | None) -> Console:
+def console(json_file: str | None, *, markup: bool = False) -> Console:
     """Where a command prints for people: standard output, or nowhere where that carries JSON.
 
-    Off a terminal lines are as wide as they need to be, so that logs and pipes lose nothing.
+    Texts are shown as they are, unless `markup` says that brackets in them are escaped where they are none, and
+    nothing in them reaches a terminal as a control. Off a terminal lines are as wide as they need to be, so that logs
+    and pipes lose nothing.
     """
     from rich.console import Console
+    from rich.text import Text
+
+    class Plain(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(plain(text, keep="\n"), **options)
 
     interactive = sys.stdout.isatty()
-    return Console(quiet=json_file == "-", width=None if interactive else 200, soft_wrap=not interactive)
+    return Plain(
+        quiet=json_file == "-",
+        width=None if interactive else 200,
+        soft_wrap=not interactive,
+        markup=markup,
+        emoji=False,
+        highlight=False,
+    )
 
 
 def write_json(content: Any, json_file: str | None) -> None:
@@ -29,18 +44,18 @@ def write_json(content: Any, json_file: str | None) -> None:
     if json_file is None:
         return
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if not encodable(text):
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     if json_file == "-":
         sys.stdout.write(text)
-        return
-    try:
-        Path(json_file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CachekitError(f"the JSON file {json_file!r} can't be written: {error.strerror}") from error
+    else:
+        write_whole(Path(json_file), text, "the JSON file")
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder that results go into; CachekitError where that can't be."""
+def encodable(text: str) -> bool:
+    """Whether it is text throughout: names of files may hold bytes that are none."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CachekitError(f"the folder {str(folder)!r} can't be written to: {error.strerror}") from error
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from cachekit.comparison.contenders import Contender
 from cachekit.comparison.quality import Judge, Pair
 from cachekit.comparison.results import Comparison, Video, row_of
 from cachekit.comparison.running import VIDEOS, Runner
-from cachekit.generation import Outcome
+from cachekit.generation.generate import Outcome
 
 NO_REFERENCE = "the uncached video of this prompt failed, so there is nothing to compare with"
 
@@ -22,17 +24,18 @@ def collect(
     about: dict[str, Any],
     on_pair: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Judge every video that was made against the uncached one of its prompt and seed."""
+    """Judge every video that was made against the one that `uncached` made of its prompt and seed."""
+    contenders = [seen_from(contender, uncached) for contender in runner.made.values()]
     references = {outcome.request.name: outcome for outcome in runner.of(uncached)}
     pairs: dict[tuple[str, str], Pair] = {}
-    for contender in runner.made.values():
+    for contender in contenders:
         for outcome in runner.of(contender):
             pair = pair_of(runner.folder, uncached, references[outcome.request.name], contender, outcome)
-            if pair is not None and contender is not uncached:
+            if pair is not None and contender.folder != uncached.folder:
                 pairs[contender.folder, outcome.request.name] = pair
     refused = judge.judge(pairs.values(), on_pair)
     rows = []
-    for contender in runner.made.values():
+    for contender in contenders:
         videos = []
         for outcome in runner.of(contender):
             reference = references[outcome.request.name]
@@ -43,7 +46,23 @@ def collect(
                 failure = NO_REFERENCE
             videos.append(video_of(contender, outcome, reference, values, failure))
         rows.append(row_of(contender, videos, judge.infos, uncached.setting.steps))
-    return Comparison(tuple(rows), tuple(judge.infos), about)
+    return Comparison(tuple(rows), tuple(judge.infos), {**about, "machine": ", and ".join(machines_of(runner))})
+
+
+def machines_of(runner: Runner) -> list[str]:
+    """The machines that the videos were made on, each once: seconds of unlike ones are not set against each other."""
+    made = (outcome.entry for contender in runner.made.values() for outcome in runner.of(contender))
+    return list(dict.fromkeys(entry.machine for entry in made if entry is not None and entry.machine))
+
+
+def seen_from(contender: Contender, reference: Contender) -> Contender:
+    """A contender as it stands in a comparison with this reference, whose row is the uncached one there."""
+    if contender.folder == reference.folder:
+        return attrs.evolve(contender, kind="uncached")
+    if contender.kind in ("uncached", "reference"):
+        steps = contender.setting.steps
+        return attrs.evolve(contender, kind="fewer steps", label=f"uncached, {steps} steps")
+    return contender
 
 
 def pair_of(
@@ -66,7 +85,12 @@ def video_of(
     """A video's line of the results."""
     entry, request = outcome.entry, outcome.request
     speedup = None
-    if entry is not None and reference.entry is not None and entry.seconds.denoising > 0:
+    if (
+        entry is not None
+        and reference.entry is not None
+        and entry.machine == reference.entry.machine
+        and entry.seconds.denoising > 0
+    ):
         speedup = reference.entry.seconds.denoising / entry.seconds.denoising
     return Video(
         name=request.name,

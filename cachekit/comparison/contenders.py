@@ -5,17 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
-from cachekit.comparison.grid import Choice
-from cachekit.generation import Cache
-from cachekit.manifest import Setting
-from cachekit.parameters import as_record
-from cachekit.plugins import PluginManager
+from cachekit.errors import CachekitError
+from cachekit.generation.generate import Cache
+from cachekit.generation.manifest import Setting
+from cachekit.interface.strategy import UNCACHED
+from cachekit.registry.grid import Choice
+from cachekit.registry.parameters import as_record
+from cachekit.registry.plugins import PluginManager
 
-Kind = Literal["uncached", "setting", "fewer steps", "equal intervals"]
+Kind = Literal[
+    "uncached",
+    "reference",
+    "setting",
+    "fewer steps",
+    "fewer steps, spaced well",
+    "better solver",
+    "equal intervals",
+]
+SOLVERS = ("ab2", "dpm2m")
+"""Those of second order that a model of ours may be sampled with."""
+ChooseSpacing = Callable[[int], float | None]
+"""The best spacing of a number of steps on calibration prompts; None where the model's can't be chosen."""
 ResolveCache = Callable[[Choice, Choice | None, int], Cache | None]
 """The cache of a strategy and predictor at a step count, checked against the model; None for the bare model."""
 
@@ -34,6 +48,8 @@ class Contender:
     """The strategy's parameters that were said rather than left at their defaults."""
     setting: Setting
     cache: Cache | None = attrs.field(eq=False, repr=False)
+    sampling: dict[str, Any] = attrs.field(factory=dict)
+    """Spacing and solver, where they are not the model's."""
 
     @property
     def folder(self) -> str:
@@ -52,9 +68,10 @@ class Field:
     timesteps: tuple[float, ...]
     resolve: ResolveCache = attrs.field(repr=False)
     plugins: PluginManager = attrs.field(repr=False)
+    spacing: ChooseSpacing = attrs.field(default=lambda steps: None, repr=False)
 
     def uncached(self) -> Contender:
-        return Contender("uncached", "uncached", "none", None, {}, self.base, None)
+        return Contender("uncached", "uncached", UNCACHED, None, {}, self.base, None)
 
     def setting(self, strategy: Choice, predictor: Choice | None, kind: Kind = "setting") -> Contender:
         """A strategy with a predictor; CachekitError where that can't be."""
@@ -74,13 +91,36 @@ class Field:
     def fewer_steps(self, steps: int) -> Contender:
         """The uncached model at another step count."""
         setting = attrs.evolve(self.base, steps=steps)
-        return Contender("fewer steps", f"uncached, {steps} steps", "none", None, {}, setting, None)
+        return Contender("fewer steps", f"uncached, {steps} steps", UNCACHED, None, {}, setting, None)
+
+    def reference(self, steps: int) -> Contender:
+        """The uncached model with many steps, as a second thing to compare with; None of its videos is a setting's."""
+        if steps <= self.base.steps:
+            raise CachekitError(
+                f"the reference must have more than the {self.base.steps} steps of the run, not {steps}; "
+                "name more with --reference-steps"
+            )
+        return attrs.evolve(self.fewer_steps(steps), kind="reference")
+
+    def sampled_better(self, steps: int) -> list[Contender]:
+        """The uncached model with so many steps, spaced well, by its own solver and by those of second order."""
+        spacing = self.spacing(steps)
+        if spacing is None:
+            return []
+        contenders = []
+        for solver in (None, *SOLVERS):
+            sampling = {"spacing": spacing} | ({} if solver is None else {"solver": solver})
+            setting = attrs.evolve(self.base, steps=steps, model_options={**self.base.model_options, **sampling})
+            words = f"uncached, spaced {spacing:g}, {steps} steps" + (f", {solver}" if solver else "")
+            kind: Kind = "better solver" if solver else "fewer steps, spaced well"
+            contenders.append(Contender(kind, words, UNCACHED, None, {}, setting, None, sampling))
+        return contenders
 
     def baselines(self, counts: Iterable[int], predictors: Sequence[Choice]) -> list[Contender]:
-        """For each number of computed steps: the model with that many steps, and equal intervals by each predictor."""
+        """For each number of computed steps: the model with that many, even and spaced well, and equal intervals."""
         contenders = []
         for count in sorted({count for count in counts if 0 < count < self.base.steps}, reverse=True):
-            contenders.append(self.fewer_steps(count))
+            contenders += [self.fewer_steps(count), *self.sampled_better(count)]
             uniform = Choice("uniform", {"computed": str(count)})
             contenders += [self.setting(uniform, predictor, "equal intervals") for predictor in predictors]
         return contenders

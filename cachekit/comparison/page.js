@@ -11,7 +11,7 @@ const byId = (id) => document.getElementById(id);
 const digits = (value, count) => (value === null || value === undefined ? "–" : value.toFixed(count));
 const metricDigits = (metric) => (metric.unit ? 2 : 4);
 const names = (key) => [...new Set(results.rows.map(key))].filter((name) => name !== null);
-const groupOf = (row) => (row.kind === "fewer steps" ? "uncached, fewer steps" : row.strategy);
+const groupOf = (row) => (row.strategy === "none" && row.kind !== "uncached" ? `uncached, ${row.kind}` : row.strategy);
 const groups = names((row) => (row.kind === "uncached" ? null : groupOf(row)));
 const predictors = names((row) => row.predictor);
 const colourOf = (row) => (row.kind === "uncached" ? "#1c2330" : COLOURS[groups.indexOf(groupOf(row)) % COLOURS.length]);
@@ -121,6 +121,7 @@ function raise(point, metric, x, y) {
     row.label,
     `${digits(row.computed, 1)} steps computed, ideal ${digits(row.ideal_speedup, 2)}×, measured ${digits(row.speedup, 2)}×`,
     `${metric.label} ${digits(figure.mean, metricDigits(metric))} ${metric.unit}, worst ${digits(figure.worst, metricDigits(metric))}`,
+    ...(figure.low === null ? [] : [`95% of ${digits(figure.low, metricDigits(metric))} to ${digits(figure.high, metricDigits(metric))}`]),
   ];
   const tip = byId("tip");
   tip.textContent = lines.join("\n");
@@ -206,7 +207,8 @@ function fillTable(rows) {
       else if (column.text) cell.textContent = column.text(row);
       else {
         html("span", { className: "swatch" }, cell).style.background = colourOf(row);
-        cell.append(row.label + (row.frontier ? " *" : "") + (row.complete ? "" : " (incomplete)"));
+        if (row.ties.length) cell.title = `can't be told apart from ${row.ties.join(", ")} (95%, paired by video)`;
+        cell.append(row.label + (row.frontier ? " *" : "") + (row.ties.length ? " ≈" : "") + (row.complete ? "" : " (incomplete)"));
       }
     }
     line.addEventListener("mouseenter", () => emphasise(row.label, true));

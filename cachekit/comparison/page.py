@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib.resources
 import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from cachekit.comparison.previews import preview
+from cachekit.comparison.previews import Previews
 from cachekit.comparison.results import Comparison, as_csv, as_json
 from cachekit.errors import CachekitError
+from cachekit.files.writing import clean_leftovers, write_whole
 
-PAGE, TEMPLATE = "index.html", "page.html.j2"
+PAGE, DATA, TEMPLATE = "index", "results", "page.html.j2"
+REFERENCE = "reference"
+"""Stem of the files of a comparison with another reference than the uncached model."""
 
 
 def check_page_can_be_made() -> None:
@@ -22,19 +24,22 @@ def check_page_can_be_made() -> None:
         raise CachekitError("the report's page needs jinja2; install it with `pip install 'cachekit-dit[report]'`")
 
 
-def write_report(folder: Path, comparison: Comparison) -> None:
-    """Write the page and the data into the folder, each file whole or not at all."""
+def write_report(folder: Path, comparison: Comparison, stem: str | None = None) -> None:
+    """Write the page and the data into the folder, each file whole or not at all; `stem` names them otherwise."""
     content = as_json(comparison)
-    write_whole(folder / "results.json", json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    write_whole(folder / "results.csv", as_csv(comparison))
-    write_whole(folder / PAGE, page(for_page(folder, content)))
+    clean_leftovers(folder)
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, made in ((f"{stem or DATA}.json", text), (f"{stem or DATA}.csv", as_csv(comparison))):
+        write_whole(folder / name, made, "the report's file")
+    write_whole(folder / f"{stem or PAGE}.html", page(for_page(folder, content)), "the report's file")
 
 
 def for_page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     """The results with the files that a browser plays in place of the lossless ones."""
+    previews = Previews(folder)
 
     def playable(video: dict[str, Any]) -> dict[str, Any]:
-        return {**video, "file": preview(folder, video["file"]) if video["file"] else None}
+        return {**video, "file": previews.of(video["file"]) if video["file"] else None}
 
     rows = [{**row, "videos": [playable(video) for video in row["videos"]]} for row in content["rows"]]
     return {**content, "rows": rows}
@@ -55,12 +60,3 @@ def script_safe(content: Any) -> str:
     """JSON that can stand inside a script element: nothing in it ends the element."""
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def write_whole(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise CachekitError(f"the report's file {str(path)!r} can't be written: {error.strerror}") from error

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
-FILE = "quality.jsonl"
+from cachekit.errors import CachekitError
+from cachekit.files.reading import is_regular, parse_json, read_bytes
+from cachekit.files.structuring import structure
+from cachekit.files.writing import append_whole, reason, unwritten
+
+if TYPE_CHECKING:
+    from cachekit_eval import NamedMetric
+
+FILE, FILES = "quality.jsonl", "quality*.jsonl"
+SCRATCH = ".judging"
+"""Where pairs are shown to the evaluator as two folders; a kill may leave it, and the next run clears it."""
+LARGEST = 2**33
 
 
 @attrs.frozen
@@ -41,6 +52,15 @@ class Metric:
     unavailable: str | None
 
 
+@attrs.frozen
+class Judged:
+    """A line of the memory: a pair by its checksums, and its figures by metric."""
+
+    gt: str
+    gen: str
+    values: dict[str, float]
+
+
 @attrs.define
 class Judge:
     """The evaluator, with a memory on disk of the pairs that it has judged."""
@@ -49,21 +69,27 @@ class Judge:
     metrics: Sequence[str] | None = None
     """Names; None for every metric that can be had here."""
     lpips_weights: str | None = None
+    file: str = FILE
+    """The memory that this process adds to; it knows what those of all shares hold."""
     infos: list[Metric] = attrs.field(factory=list, init=False)
+    _named: list[NamedMetric] = attrs.field(factory=list, init=False)
     _known: dict[tuple[str, str], dict[str, float]] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         from cachekit_eval.selection import select_metrics
 
-        selection = select_metrics(self.metrics, self.lpips_weights)
+        from cachekit.comparison.metrics import registered_metrics
+
+        self._named = registered_metrics(self.metrics, self.lpips_weights)
+        selection = select_metrics(self._named, self.lpips_weights)
         names = [field.name for field in attrs.fields(Metric)]
         self.infos = [Metric(**{name: getattr(info, name) for name in names}) for info in selection.infos]
-        path = self.folder / FILE
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines:
-            with suppress(ValueError, KeyError, TypeError):  # a line cut off by a kill is judged again
-                record = json.loads(line)
-                self._known[record["gt"], record["gen"]] = record["values"]
+
+    def recall(self) -> None:
+        """Read what was judged before; a line that is none, as a kill leaves it, is passed over and judged again."""
+        for path in sorted(self.folder.glob(FILES)):
+            for record in judged(path):
+                self._known[record.gt, record.gen] = record.values
 
     @property
     def available(self) -> list[str]:
@@ -93,18 +119,21 @@ class Judge:
         """The evaluator compares folders, so these pairs, and no other video, are shown to it as two folders."""
         import cachekit_eval
 
-        metrics = [
-            f"lpips:weights={self.lpips_weights}" if name == "lpips" and self.lpips_weights else name
-            for name in self.available
-        ]
+        metrics = [named for named in self._named if named.name in self.available]
         by_name = {pair.gen.stem: pair for pair in pairs}
-        with tempfile.TemporaryDirectory(prefix="cachekit-compare-") as scratch:
-            gt, gen = Path(scratch) / "gt", Path(scratch) / "gen"
+        scratch = self.folder / f"{SCRATCH}{self.file.removeprefix('quality').removesuffix('.jsonl')}"
+        try:
+            remove(scratch)
+            gt, gen = scratch / "gt", scratch / "gen"
             for view, paths in ((gt, [pair.gt for pair in pairs]), (gen, [pair.gen for pair in pairs])):
-                view.mkdir()
+                view.mkdir(parents=True)
                 for path in paths:
                     show(path, view / path.name)
             evaluation = cachekit_eval.evaluate(gt, gen, metrics)
+        except OSError as error:
+            raise unwritten(scratch, "the folder of videos to be judged", error) from error
+        finally:
+            remove(scratch)
         for video in evaluation.videos:
             values = {name: value for name, value in video.values.items() if value is not None}
             self._remember(by_name[video.name], values)
@@ -114,8 +143,28 @@ class Judge:
         known = self._known.setdefault(pair.key, {})
         known.update(values)
         record = {"gt": pair.gt_sha256, "gen": pair.gen_sha256, "values": known}
-        with (self.folder / FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+        append_whole(self.folder / self.file, json.dumps(record, allow_nan=False) + "\n", "the file of figures")
+
+
+def judged(path: Path) -> Iterator[Judged]:
+    """The lines of a memory; CachekitError where it can't be read."""
+    try:
+        if not is_regular(path):
+            raise ValueError("it is no file")
+        lines = read_bytes(path, LARGEST).split(b"\n")
+    except (OSError, ValueError) as error:
+        raise CachekitError(f"{str(path)!r} can't be read: {reason(error)}; move it away") from error
+    for line in lines:
+        with suppress(ValueError):
+            yield structure(parse_json(line.decode()), Judged)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of links that this process, or a killed one, made."""
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        folder.unlink(missing_ok=True)
 
 
 def show(path: Path, view: Path) -> None:

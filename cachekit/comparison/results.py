@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
 import attrs
+from cachekit_eval.intervals import difference_interval, mean_interval
 
 from cachekit.comparison.contenders import Contender
 from cachekit.comparison.quality import Metric
-from cachekit.manifest import Seconds
-from cachekit.strategy import COMPUTED
+from cachekit.generation.manifest import Seconds
+from cachekit.interface.strategy import COMPUTED
 
 
 @attrs.frozen
@@ -44,6 +45,9 @@ class Figure:
     """Population standard deviation over the videos."""
     worst: float
     worst_video: str
+    low: float | None
+    """Lower end of the mean's 95% bootstrap interval over the videos; None for fewer than two."""
+    high: float | None
 
 
 @attrs.frozen
@@ -89,6 +93,10 @@ class Row:
             return None
         return Seconds(*(median(values) for values in zip(*map(attrs.astuple, times), strict=True)))
 
+    def figures(self, metric: str) -> dict[str, float]:
+        """A metric's figure of each video, by the video's name."""
+        return {video.name: video.quality[metric] for video in self.made if metric in video.quality}
+
     @property
     def failures(self) -> list[Video]:
         return [video for video in self.videos if video.failure is not None]
@@ -131,6 +139,26 @@ class Comparison:
                 highest = quality
         return best[::-1]
 
+    def ties(self) -> dict[str, list[str]]:
+        """By label, the rows of as many computed steps that a row can't be told apart from, by the main metric.
+
+        A paired bootstrap of the difference, video by video: its 95% interval holds zero. Nothing can be said of fewer
+        than two videos.
+        """
+        name = self.main_metric
+        figures = {row.label: row.figures(name) for row in self.rows if name is not None}
+        return {
+            row.label: [
+                other.label
+                for other in self.rows
+                if other.label != row.label
+                and round(other.computed or 0) == round(row.computed or 0)
+                and cannot_be_told_apart(figures[row.label], figures[other.label])
+            ]
+            for row in self.rows
+            if name is not None
+        }
+
     def ranked(self) -> list[Row]:
         """The uncached model, then the slowest first, the best first within each number of computed steps."""
         name = self.main_metric
@@ -151,7 +179,8 @@ def row_of(contender: Contender, videos: Sequence[Video], metrics: Sequence[Metr
             worst = (min if metric.higher_is_better else max)(values, key=lambda name: values[name])
             mean = math.fsum(values.values()) / len(values)
             std = math.sqrt(math.fsum((value - mean) ** 2 for value in values.values()) / len(values))
-            quality[metric.name] = Figure(mean, std, values[worst], worst)
+            interval = mean_interval(tuple(values.values())) or (None, None)
+            quality[metric.name] = Figure(mean, std, values[worst], worst, *interval)
     return Row(
         label=contender.label,
         kind=contender.kind,
@@ -165,8 +194,16 @@ def row_of(contender: Contender, videos: Sequence[Video], metrics: Sequence[Metr
     )
 
 
+def cannot_be_told_apart(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether the mean difference over the videos that both have may be zero, as far as these videos tell."""
+    shared = sorted(set(one) & set(other))
+    interval = difference_interval([one[name] for name in shared], [other[name] for name in shared])
+    return interval is not None and interval[0] <= 0 <= interval[1]
+
+
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """The whole comparison, for `results.json` and the page."""
+    ties = comparison.ties()
     frontier = {row.label for row in comparison.frontier()}
     rows = [
         {
@@ -176,6 +213,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             "speedup": row.speedup,
             "seconds": attrs.asdict(row.seconds) if row.seconds else None,
             "frontier": row.label in frontier,
+            "ties": ties.get(row.label, []),
             "complete": not row.failures,
             "videos": [attrs.asdict(video) for video in row.videos],
         }
@@ -192,7 +230,7 @@ def as_csv(comparison: Comparison) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     stages = ("text_seconds", "denoising_seconds", "decoding_seconds")
-    columns = [column for name in names for column in (name, f"{name}_std", f"{name}_worst", f"{name}_worst_video")]
+    columns = [column for name in names for column in columns_of(name)]
     head = ("label", "kind", "strategy", "predictor", "parameters", "steps", "computed", "ideal_speedup", "speedup")
     writer.writerow([*head, *stages, *columns, "videos", "failed", "frontier"])
     for row in comparison.ranked():
@@ -203,11 +241,21 @@ def as_csv(comparison: Comparison) -> str:
                 *(row.label, row.kind, row.strategy, row.predictor, parameters, row.steps),
                 *(row.computed, row.ideal_speedup, row.speedup),
                 *(attrs.astuple(row.seconds) if row.seconds else ("", "", "")),
-                *(value for figure in figures for value in (attrs.astuple(figure) if figure else ("", "", "", ""))),
+                *(
+                    value
+                    for figure in figures
+                    for value in (attrs.astuple(figure) if figure else ("",) * len(columns_of("")))
+                ),
                 *(len(row.made), len(row.failures), row.label in frontier),
             ]
         )
     return text.getvalue()
+
+
+def columns_of(name: str) -> list[str]:
+    """The CSV's columns for a metric: the mean, and what else a Figure holds."""
+    fields = [field.name for field in attrs.fields(Figure)]
+    return [name if field == "mean" else f"{name}_{field}" for field in fields]
 
 
 def _median(values: Sequence[float | None]) -> float | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from cachekit.adapter import Adapter, has_modules
+from cachekit.interface.adapter import Adapter, has_modules
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cachekit.residuals import Residual
+    from cachekit.interface.residuals import Residual
 
 
 class OpenSoraAdapter(Adapter):

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cachekit.adapter import Adapter, has_modules
+from cachekit.interface.adapter import Adapter, has_modules
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from cachekit.residuals import Residual
+    from cachekit.interface.residuals import Residual
+    from cachekit.interface.span import Span
 
-IMAGE, TEXT, VECTOR = (0, "img"), (1, "txt"), (2, "vec")
-"""Place and name of a double block's arguments."""
-JOINED = (0, "x")
+VECTOR = (2, "vec")
+"""Place and name of a double block's modulation vector."""
 
 
 class MMDiTAdapter(Adapter):
@@ -43,24 +43,29 @@ class MMDiTAdapter(Adapter):
             "depth_single_blocks": len(transformer.single_blocks),  # type: ignore[arg-type]
         }
 
-    def hidden(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Residual:
-        """Image and text stream."""
-        return argument(IMAGE, args, kwargs), argument(TEXT, args, kwargs)
+    def hidden(self, span: Span, position: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Residual:
+        """Image and text stream; of a single block the joined one, which stays joined."""
+        first: torch.Tensor = span.argument(position, 0, args, kwargs)
+        return (first, span.argument(position, 1, args, kwargs)) if is_double(span, position) else first
 
-    def body_output(self, returned: Any, hidden: Residual) -> Residual:
-        """The joined stream, split into image and text again."""
+    def output(self, span: Span, returned: Any, hidden: Residual) -> Residual:
+        """What a double block returns is both streams; a joined one is split again where the span began with two."""
+        if isinstance(returned, tuple) or not isinstance(hidden, tuple):
+            output: Residual = returned
+            return output
         text_length = hidden[1].shape[1]
         return returned[:, text_length:], returned[:, :text_length]
 
-    def hand_on(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], hidden: Residual) -> object:
-        return tuple(hidden)
+    def answer(self, span: Span, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Residual) -> object:
+        """Both streams, joined where the last block is a single one."""
+        import torch
 
-    def pass_through(self, position: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
-        """A double block is known by its text stream, a sequence where a single block has the vector `[B, C]`."""
-        second = args[1] if len(args) > 1 else kwargs.get(TEXT[1])
-        if second is not None and second.ndim == 3:
-            return argument(IMAGE, args, kwargs), second
-        return argument(JOINED, args, kwargs)
+        if is_double(span, span.last) or not isinstance(output, tuple):
+            return output
+        return torch.cat([output[1], output[0]], dim=1)
+
+    def pass_through(self, span: Span, position: int, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object:
+        return self.hidden(span, position, args, kwargs)
 
     def probe(
         self,
@@ -77,6 +82,11 @@ class MMDiTAdapter(Adapter):
         modulation, _ = first.img_mod(argument(VECTOR, args, kwargs))
         modulated: torch.Tensor = (1 + modulation.scale) * first.img_norm1(hidden[0]) + modulation.shift
         return modulated
+
+
+def is_double(span: Span, position: int) -> bool:
+    """Whether this block takes the text stream too."""
+    return span.names[position][1:2] == ("txt",)
 
 
 def argument(which: tuple[int, str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

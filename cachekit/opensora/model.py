@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from cachekit.errors import CachekitError
-from cachekit.model import Model, Pipeline
+from cachekit.interface.model import Model, Pipeline
 from cachekit.opensora.adapter import opensora_architecture
 from cachekit.opensora.sizes import frame_count, image_size
+from cachekit.opensora.solvers import solver_field, spacing_field
 
 if TYPE_CHECKING:
     import torch
@@ -57,6 +58,8 @@ class OpenSora(Model):
     """Spend more steps near noise the larger the video is."""
     offload: bool = False
     """Keep text encoder and VAE on the CPU except in their own stages."""
+    spacing: float | None = spacing_field()
+    solver: str | None = solver_field()
     transformer: str = "hpcai-tech/OpenSora-STDiT-v3"
     """Folder or hub name of the transformer."""
     vae: str = "hpcai-tech/OpenSora-VAE-v1.2"
@@ -82,7 +85,8 @@ class OpenSora(Model):
         return dict(SMALL_ARCHITECTURE if self.weights == SMALL else PUBLISHED_ARCHITECTURE)
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        return self.size().timesteps(steps, self._dtype(None), transform=self.timestep_transform)
+        dtype = self._dtype(None)
+        return self.size().timesteps(steps, dtype, transform=self.timestep_transform, spacing=self.spacing)
 
     def load(self, *, device: str, dtype: str | None) -> Pipeline:
         """Load it; `dtype` is bfloat16 unless named, and float32 with `random:small`."""
@@ -111,6 +115,8 @@ class OpenSora(Model):
             size=self.size(),
             device=torch.device(device),
             timestep_transform=self.timestep_transform,
+            spacing=self.spacing,
+            solver=self.solver,
             offload=self.offload,
         )
         return pipeline

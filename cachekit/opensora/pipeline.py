@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from cachekit.errors import CachekitError
-from cachekit.model import Pipeline
+from cachekit.generation.finite import check_frames
+from cachekit.interface.model import Pipeline
 from cachekit.opensora.captions import clean
 from cachekit.opensora.memory import peak_memory_bytes
 from cachekit.opensora.sampler import RFlowSampler
@@ -47,11 +48,13 @@ class VideoSize:
         }
         return {name: torch.tensor([value], dtype=dtype, device=device) for name, value in told.items()}
 
-    def timesteps(self, steps: int, dtype: torch.dtype, *, transform: bool) -> tuple[float, ...]:
+    def timesteps(
+        self, steps: int, dtype: torch.dtype, *, transform: bool, spacing: float | None = None
+    ) -> tuple[float, ...]:
         """The timestep of each step."""
         sizes = self.conditions(dtype)
         del sizes["fps"]
-        sampler = RFlowSampler(steps, use_timestep_transform=transform)
+        sampler = RFlowSampler(steps, use_timestep_transform=transform, spacing=spacing)
         return tuple(float(timestep) for timestep in sampler.timesteps(**sizes))
 
 
@@ -67,6 +70,8 @@ class OpenSoraPipeline(Pipeline):
     size: VideoSize
     device: torch.device
     timestep_transform: bool = True
+    spacing: float | None = None
+    solver: str | None = None
     offload: bool = False
     """Whether text encoder and VAE wait on the CPU and are on the device for their own stage alone."""
 
@@ -97,7 +102,10 @@ class OpenSoraPipeline(Pipeline):
         return warnings
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        return self.size.timesteps(steps, self.dtype, transform=self.timestep_transform)
+        return self.size.timesteps(steps, self.dtype, transform=self.timestep_transform, spacing=self.spacing)
+
+    def resampled(self, *, spacing: float | None = None, solver: str | None = None) -> OpenSoraPipeline:
+        return attrs.evolve(self, spacing=spacing, solver=solver)
 
     def encode_text(self, prompt: str) -> TextEmbedding:
         with self._on_device(self.text_encoder.model):
@@ -117,7 +125,7 @@ class OpenSoraPipeline(Pipeline):
             raise TypeError(f"denoise takes what encode_text returns, not a {type(text).__name__}")
         shape = latent_size(self.size.frames, self.size.height, self.size.width)
         noise = torch.randn(1, self.vae.latent_channels, *shape, generator=torch.Generator().manual_seed(seed))
-        sampler = RFlowSampler(steps, guidance_scale, self.timestep_transform)
+        sampler = RFlowSampler(steps, guidance_scale, self.timestep_transform, self.spacing, self.solver)
         return sampler.sample(
             self.transformer,
             noise.to(self.device, self.dtype),
@@ -154,5 +162,6 @@ class OpenSoraPipeline(Pipeline):
 
 def to_frames(video: torch.Tensor) -> torch.Tensor:
     """A video `[3, T, H, W]` in [-1, 1] to frames `[T, H, W, 3]`, uint8, each value to the nearest level."""
+    check_frames(video)
     levels = (video.float().clamp(-1, 1) + 1) / 2 * 255 + 0.5
     return levels.clamp(0, 255).to(torch.uint8).permute(1, 2, 3, 0).contiguous()

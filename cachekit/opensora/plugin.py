@@ -2,7 +2,7 @@
 
 import importlib.resources
 
-from cachekit.hooks import RegisterAdapter, RegisterModel, hookimpl
+from cachekit.interface.hooks import RegisterAdapter, RegisterModel, hookimpl
 from cachekit.opensora.adapter import OpenSoraAdapter
 from cachekit.opensora.mini.model import OpenSoraMini
 from cachekit.opensora.mmdit_adapter import MMDiTAdapter

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import attrs
 import torch
 
+from cachekit.opensora.solvers import Euler, solver_named, spaced
+
 TRAINING_TIMESTEPS = 1000
 BASE_RESOLUTION = 512 * 512
 """Pixels of a frame at which the timestep transform changes nothing."""
@@ -32,15 +34,21 @@ Model = Callable[..., torch.Tensor]
 
 @attrs.frozen
 class RFlowSampler:
-    """Euler steps along the flow, with classifier-free guidance in one batch."""
+    """Steps along the flow, Euler's unless told otherwise, with classifier-free guidance in one batch."""
 
     steps: int = 30
     guidance_scale: float = 7.0
     use_timestep_transform: bool = True
+    spacing: float | None = None
+    """How much more of the steps lie near noise than even ones; None as 1."""
+    solver: str | None = None
+    """Name of the solver (`cachekit.opensora.solvers`); None for Euler's."""
 
     def timesteps(self, *, height: torch.Tensor, width: torch.Tensor, num_frames: torch.Tensor) -> list[torch.Tensor]:
         """The timestep `[B]` of each step, from 1000 downwards, for videos of these sizes (each `[B]`)."""
-        even = ((1.0 - i / self.steps) * TRAINING_TIMESTEPS for i in range(self.steps))
+        even = [(1.0 - i / self.steps) * TRAINING_TIMESTEPS for i in range(self.steps)]
+        if self.spacing is not None:
+            even = [spaced(value / TRAINING_TIMESTEPS, self.spacing) * TRAINING_TIMESTEPS for value in even]
         steps = [torch.full_like(height, value, dtype=torch.float32) for value in even]
         if not self.use_timestep_transform:
             return steps
@@ -68,6 +76,7 @@ class RFlowSampler:
         """
         captions = torch.cat([y, y_null])
         timesteps = self.timesteps(height=height, width=width, num_frames=num_frames)
+        solver = solver_named(self.solver)
         following = [*timesteps[1:], torch.zeros_like(timesteps[0])]
         for index, (t, t_next) in enumerate(zip(timesteps, following, strict=True)):
             output = model(
@@ -82,7 +91,11 @@ class RFlowSampler:
             )
             conditional, unconditional = output[:, : z.shape[1]].chunk(2)
             velocity = unconditional + self.guidance_scale * (conditional - unconditional)
-            z = z + velocity * ((t - t_next) / TRAINING_TIMESTEPS)[:, None, None, None, None]
+            if isinstance(solver, Euler) and type(solver) is Euler:
+                z = z + velocity * ((t - t_next) / TRAINING_TIMESTEPS)[:, None, None, None, None]
+            else:
+                now, after = (float(time[0]) / TRAINING_TIMESTEPS for time in (t, t_next))
+                z = solver.step(z, velocity, now, after)
             if on_step is not None:
                 on_step(index + 1)
         return z

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from cachekit.errors import CachekitError
+from cachekit.files.reading import parse_json, read_text
 from cachekit.opensora.optional import need
 
 PATTERNS = ("*.json", "*.safetensors", "*.bin", "*.model")
@@ -54,7 +54,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(read_text(file))
     except (OSError, ValueError) as error:
         raise CachekitError(f"{str(file)!r} can't be read as JSON ({error}); fetch the weights again") from error
     return content if isinstance(content, dict) else {}
@@ -112,8 +112,8 @@ def safetensors_files(folder: Path) -> list[Path]:
     indices = sorted(folder.glob("*.safetensors.index.json"))
     if indices:
         try:
-            names = sorted(set(json.loads(indices[0].read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+            names = sorted(set(parse_json(read_text(indices[0]))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise CachekitError(f"the index {str(indices[0])!r} is damaged ({error!r}); fetch it again") from error
     else:
         there = sorted(path.name for path in folder.glob("*.safetensors"))

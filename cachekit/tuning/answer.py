@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from cachekit.errors import CachekitError
-from cachekit.manifest import Setting
+from cachekit.files.text import plain
+from cachekit.files.writing import write_whole
+from cachekit.generation.manifest import Setting
 from cachekit.tuning.bar import Bar, Figures
 from cachekit.tuning.search import Tried
 
@@ -69,6 +69,8 @@ def as_dict(tried: Tried) -> dict[str, Any]:
 
 def write_settings(path: Path, answer: Answer, base: Setting, others: Mapping[str, str | None], command: str) -> None:
     """The settings in TOML, with how they were found and what they reach in comments."""
+    import tomli_w
+
     best = answer.best
     values: dict[str, object] = {
         "model": base.model,
@@ -80,9 +82,5 @@ def write_settings(path: Path, answer: Answer, base: Setting, others: Mapping[st
         "guidance-scale": base.guidance_scale,
         "dtype": base.dtype,
     }
-    comments = [command, *answer.lines[1:]]
-    lines = [*(f"# {comment}" for comment in comments), *(f"{key} = {json.dumps(v)}" for key, v in values.items())]
-    try:
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CachekitError(f"the settings file {str(path)!r} can't be written: {error.strerror}") from error
+    comments = "".join(f"# {plain(comment)}\n" for comment in (command, *answer.lines[1:]))
+    write_whole(path, comments + tomli_w.dumps(values), "the settings file")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING
@@ -11,14 +11,14 @@ import attrs
 import numpy as np
 
 from cachekit.errors import CachekitError
-from cachekit.generation import Cache, Request, generate, generate_folder, prepare_folder
-from cachekit.manifest import Entry, Setting
+from cachekit.generation.generate import Cache, Outcome, Request, generate, generate_folder, prepare_folder
+from cachekit.generation.manifest import Entry, Setting
 from cachekit.tuning.bar import Figures
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cachekit.model import Pipeline
+    from cachekit.interface.model import Pipeline
 
 
 @attrs.define
@@ -35,13 +35,18 @@ class Gauge:
 
     def prepare(self, on_video: Callable[[Request], None]) -> None:
         """Make the uncached videos that the folder lacks."""
-        manifest = prepare_folder(self.folder, self.base, overwrite=False)
-        self._references = []
-        for outcome in generate_folder(self.pipeline, self.requests, None, self.base, manifest):
-            if outcome.entry is None:
-                raise CachekitError(f"the uncached video of {outcome.request.prompt!r} failed: {outcome.failure}")
-            self._references.append((outcome.entry, read_frames(self.folder / outcome.entry.file)))
-            on_video(outcome.request)
+        with prepare_folder(self.folder, self.base, overwrite=False) as manifest:
+            outcomes = generate_folder(self.pipeline, self.requests, None, self.base, manifest)
+            self.refer_to(reference_of(outcome, on_video) for outcome in outcomes)
+
+    def refer_to(self, references: Iterable[Entry]) -> None:
+        """Measure against these videos of the folder, one for each request."""
+        self._references = [(entry, read_frames(self.folder / entry.file)) for entry in references]
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to measure against."""
+        return bool(self._references)
 
     def measure(self, cache: Cache, on_step: Callable[[int, int], None] | None = None) -> Figures:
         """Run the cache on every request; `on_step(steps done, steps in all)`."""
@@ -62,6 +67,14 @@ class Gauge:
             ideals.append(1 / made.trace.ideal_speedup)
             speedups.append(entry.seconds.denoising / made.seconds.denoising)
         return Figures(fmean(psnrs), min(psnrs), 1 / fmean(ideals), median(speedups))
+
+
+def reference_of(outcome: Outcome, on_video: Callable[[Request], None]) -> Entry:
+    """An uncached video; CachekitError where it failed."""
+    if outcome.entry is None:
+        raise CachekitError(f"the uncached video of {outcome.request.prompt!r} failed: {outcome.failure}")
+    on_video(outcome.request)
+    return outcome.entry
 
 
 def read_frames(path: Path) -> NDArray[np.uint8]:

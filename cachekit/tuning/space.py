@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cachekit.comparison.grid import split_commas
 from cachekit.errors import CachekitError, unknown
-from cachekit.parameters import parse_settings, public_fields
+from cachekit.registry.grid import split_commas
+from cachekit.registry.parameters import parse_settings, public_fields
 
 if TYPE_CHECKING:
     import optuna
 
 BELOW, ABOVE = 8.0, 4.0
 """A float is searched from an eighth of its default to four times it, on a logarithmic scale."""
+LARGEST = 2.0**53
+"""The ends of a range, up to which every whole number is a float."""
 DIGITS = 4
 """Significant digits of a float that is tried, so that the settings file says exactly what was run."""
 
@@ -75,7 +77,7 @@ def _said(name: str, text: str) -> Dimension:
         low, high = map(float, ends)
     except ValueError:
         low, high = 1.0, 0.0
-    if not low < high:
+    if not -LARGEST <= low < high <= LARGEST:
         raise CachekitError(f"{name}={text} is no range; write it as {name}=0.1..0.5, or options as {name}=1,2,3")
     return Dimension(name, low, high, whole=not any("." in end or "e" in end for end in ends))
 

@@ -10,13 +10,17 @@ from typing import Any
 
 import attrs
 
-from cachekit.errors import CachekitError
-from cachekit_eval.results import Evaluation, Failure, Video
+from cachekit.errors import StoppedError
+from cachekit_eval.files import written_aside
+from cachekit_eval.results import Evaluation, Failure, Summary, Video
 from cachekit_eval.text import quoted
 
 FORMAT = "cachekit-evaluation/1"
-AVERAGING = "per frame; mean over a video's frames; mean and population standard deviation over the videos"
-DECODING = "frames as 8-bit RGB by libswscale, bicubic"
+AVERAGING = (
+    "per frame; mean over a video's frames; over the videos mean, population standard deviation and the mean's 95% "
+    "bootstrap interval"
+)
+DECODING = "frames as ffmpeg's rgb24: upright, libswscale, bicubic; each coded frame once"
 
 
 def as_json(evaluations: Sequence[Evaluation], notes: Sequence[str]) -> dict[str, Any]:
@@ -46,17 +50,20 @@ def _folder(evaluation: Evaluation) -> dict[str, Any]:
         "complete": evaluation.complete,
         "compared": len(evaluation.videos),
         "failed": len(evaluation.failures),
+        "remaining": evaluation.remaining,
+        "left_out": [_text(name) for name in evaluation.left_out],
         **{name: evaluation.shared(name) for name in ("model", "strategy", "predictor", "params", "steps", "pattern")},
         "speedup": evaluation.speedup,
         "ideal_speedup": evaluation.ideal_speedup,
-        "metrics": {
-            name: attrs.asdict(summary) | {"worst": _text(summary.worst)} if summary else None
-            for name, summary in evaluation.summaries.items()
-        },
+        "metrics": {name: _summary(summary) if summary else None for name, summary in evaluation.summaries.items()},
         "videos": [_video(video) for video in evaluation.videos],
         "failures": [{**_names(failure), "reason": failure.reason} for failure in evaluation.failures],
         "notes": list(evaluation.notes),
     }
+
+
+def _summary(summary: Summary) -> dict[str, Any]:
+    return attrs.asdict(summary) | {"worst": None if summary.worst is None else _text(summary.worst)}
 
 
 def _video(video: Video) -> dict[str, Any]:
@@ -72,6 +79,9 @@ def _video(video: Video) -> dict[str, Any]:
         "ideal_speedup": video.ideal_speedup,
         "metrics": video.values,
         **({"per_frame": {name: list(values) for name, values in video.per_frame.items()}} if video.per_frame else {}),
+        **({"features": {name: list(values) for name, values in video.features.items()}} if video.features else {}),
+        **({"sha256": dict(zip(("gt", "gen"), video.digests, strict=True))} if video.digests else {}),
+        "frame_notes": list(video.frame_notes),
         "notes": list(video.notes),
     }
 
@@ -82,7 +92,7 @@ def write_csv(evaluations: Sequence[Evaluation], path: str) -> None:
     made = ("prompt", "seed", "strategy", "predictor", "params", "pattern", "speedup", "ideal_speedup")
     columns = ("gt", "gen", "name", *made, "frames", "height", "width", *metrics, "error", "notes")
     try:
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
+        with written_aside(Path(path)) as aside, aside.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             for evaluation in evaluations:
@@ -91,7 +101,7 @@ def write_csv(evaluations: Sequence[Evaluation], path: str) -> None:
                 for failure in evaluation.failures:
                     writer.writerow({**_names(failure), "error": failure.reason})
     except OSError as error:
-        raise CachekitError(f"the CSV file {quoted(path)} can't be written: {error.strerror}") from error
+        raise StoppedError(f"the CSV file {quoted(path)} can't be written: {error.strerror}") from error
 
 
 def _csv_line(video: Video) -> dict[str, object]:

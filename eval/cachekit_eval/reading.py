@@ -1,26 +1,38 @@
-"""Reading videos through PyAV, frame by frame: files of any common format, and folders of PNG frames."""
+"""Reading videos through PyAV, frame by frame: files of any common format, and folders of PNG or JPEG frames.
+
+The frames are those of the `ffmpeg` command as rgb24, each coded one once (its `-fps_mode passthrough`): of the stream
+that it picks, upright, by its conversion.
+"""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 import av
-import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from cachekit.errors import CachekitError
+from cachekit_eval.conversion import Converter, Form, form_of
 from cachekit_eval.metric import Frames
+from cachekit_eval.numbering import frame_files
+from cachekit_eval.streams import best_stream
 from cachekit_eval.text import quoted
+from cachekit_eval.traits import Traits, conversions, traits_of
+from cachekit_eval.wholeness import is_cut_short
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".avi", ".mov", ".gif"})
-FRAME_SUFFIX = ".png"
-GIF_TRAILER = b";"
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".apng", ".webp", ".ts", ".mpg", ".mpeg", ".y4m"}
+)
+FORMATS = (
+    "mov,matroska,avi,gif,apng,webp_pipe,webp_anim,mpegts,mpeg,mpegvideo,m4v,yuv4mpegpipe,png_pipe,jpeg_pipe,mjpeg"
+)
+"""What libavformat may take a file for, whatever its name says: no playlist, no session, nothing that opens another."""
+READ_ERRORS = {"invalid argument": "it is cut short, damaged, or of a format that is not read here"}
 
 
 class UnreadableVideoError(CachekitError):
@@ -29,138 +41,146 @@ class UnreadableVideoError(CachekitError):
 
 @attrs.define
 class Reader:
-    """A video's frames, one at a time, as 8-bit RGB; `notes` says what was converted, once reading began."""
+    """A video's frames, one at a time, as 8-bit RGB."""
 
     path: Path
+    files: Sequence[Path] | None = None
+    """Of a folder: the frames to read, in their order; all where None."""
     notes: list[str] = attrs.field(factory=list, init=False)
+    """What was converted or passed over; whole once the reading is."""
+    traits: list[Traits] = attrs.field(factory=list, init=False)
+    """What the frames say of themselves, each once."""
+    fps: float | None = attrs.field(default=None, init=False)
+    """Frames a second, once reading began; None for a folder of frames."""
     _size: tuple[int, int] | None = attrs.field(default=None, init=False)
+    _converter: Converter = attrs.field(factory=Converter, init=False)
+    _form: Form | None = attrs.field(default=None, init=False)
 
     def frames(self) -> Generator[Frames, None, None]:
         """Each frame `[H, W, 3]`; raises UnreadableVideoError for a file that is damaged, cut short or no video."""
         decoded = self._decode_folder() if self.path.is_dir() else self._decode_file(self.path)
-        for frame in decoded:
-            yield self._to_rgb(frame)
+        for frame, stream in decoded:
+            yield self._to_rgb(frame, stream)
         if self._size is None:
             raise UnreadableVideoError(f"{quoted(self.path)} has no frames; make it again")
 
-    def _decode_folder(self) -> Iterator[VideoFrame]:
-        for path in frame_files(self.path):
+    def _decode_folder(self) -> Iterator[tuple[VideoFrame, VideoStream]]:
+        files, notes = frame_files(self.path)
+        self._note(*notes)
+        for path in files if self.files is None else self.files:
             yield from self._decode_file(path)
+        self.fps = None
 
-    def _decode_file(self, path: Path) -> Iterator[VideoFrame]:
+    def _decode_file(self, path: Path) -> Iterator[tuple[VideoFrame, VideoStream]]:
         try:
             if path.stat().st_size == 0:
                 raise UnreadableVideoError(f"{quoted(path)} is empty (0 bytes); make it again")
-            # Through a file object: libav would read 'a: b.mp4' as a protocol and 'a%d.png' as a numbered series.
-            with path.open("rb") as file, av.open(file, "r", metadata_errors="replace") as container:
-                yield from _decode(container, path)
+            with path.open("rb") as file, _opened(file) as container:
+                yield from self._decode(container, path)
         except av.FFmpegError as error:
-            raise UnreadableVideoError(
-                f"{quoted(path)} can't be read as a video ({error.strerror}): it is cut short, damaged or no video"
-            ) from error
+            why = READ_ERRORS.get(str(error.strerror).lower(), "it is cut short, damaged or no video")
+            if _is_animated_webp(path):
+                why = "it is an animated WebP, which libav does not decode; make it a GIF or a video"
+            raise UnreadableVideoError(f"{quoted(path)} can't be read as a video ({error.strerror}): {why}") from error
         except OSError as error:
             raise UnreadableVideoError(f"{quoted(path)} can't be opened: {error.strerror}") from error
 
-    def _to_rgb(self, frame: VideoFrame) -> Frames:
-        size = (frame.height, frame.width)
+    def _decode(self, container: InputContainer, path: Path) -> Iterator[tuple[VideoFrame, VideoStream]]:
+        stream = best_stream(container)
+        if stream is None:
+            raise UnreadableVideoError(f"{quoted(path)} has no video in it")
+        if len(container.streams.video) > 1:
+            self._note(f"has {len(container.streams.video)} video streams; stream {stream.index} was read")
+        if stream.codec_context is None:  # so in a header cut short; PyAV before 18 crashes where it's asked to decode
+            raise UnreadableVideoError(
+                f"{quoted(path)} is cut short or damaged: its header names no codec; make it again"
+            )
+        if is_cut_short(path, container.format.name):
+            raise UnreadableVideoError(f"{quoted(path)} is cut short: {_promised(container, stream)}; make it again")
+        stream.thread_type = "AUTO"
+        self.fps = float(stream.average_rate) if stream.average_rate else None
+        packets = 0
+        for packet in container.demux(stream):
+            if packet.is_corrupt:
+                raise UnreadableVideoError(
+                    f"{quoted(path)} is cut short or damaged after {packets} frames; make it again"
+                )
+            if packet.size == 0 and packet.dts is not None:
+                continue  # an empty frame of an AVI: the one before is shown again
+            packets += packet.size > 0
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    raise UnreadableVideoError(f"{quoted(path)} is damaged (about frame {packets}); make it again")
+                yield frame, stream
+        if packets < stream.frames:
+            self._check_missing(path, container, stream.frames, packets)
+
+    def _check_missing(self, path: Path, container: InputContainer, promised: int, packets: int) -> None:
+        """Raise where frames are missing that the header promised, and note those that were never to be shown."""
+        if container.format.name == "avi":
+            self._note(f"{promised - packets} empty frames, which repeat the one before, are no frames of their own")
+        elif "mov" in container.format.name.split(",") and _packets_without_edits(path) >= promised:
+            self._note(f"its edit list leaves out {promised - packets} of its {promised} frames")
+        else:
+            raise UnreadableVideoError(
+                f"{quoted(path)} is cut short: its header says {promised} frames, there are {packets}; make it again"
+            )
+
+    def _to_rgb(self, frame: VideoFrame, stream: VideoStream) -> Frames:
+        form = form_of(frame)
+        traits = traits_of(frame, form, stream.codec_context)
+        if traits not in self.traits or form != self._form:
+            self.traits.extend([traits] if traits not in self.traits else [])
+            self._note(*conversions(frame, gif=self.path.suffix.lower() == ".gif"))
+            self._form = form
+        rgb = self._converter(frame, form)
+        size = rgb.shape[0], rgb.shape[1]
         if self._size is None:
             self._size = size
-            self.notes.extend(conversions(frame, gif=self.path.suffix.lower() == ".gif"))
         elif size != self._size:
             raise UnreadableVideoError(
                 f"{quoted(self.path)} changes size on the way, from {self._size[0]}x{self._size[1]} to "
                 f"{size[0]}x{size[1]} (height x width); make it again with one size"
             )
-        # Bicubic is what ffmpeg itself takes for the chroma planes, and so the papers' evaluator.
-        return np.asarray(frame.reformat(format="rgb24", interpolation="BICUBIC").to_ndarray())
+        return rgb
+
+    def _note(self, *notes: str) -> None:
+        self.notes.extend(note for note in notes if note not in self.notes)
 
 
-def frame_files(folder: Path) -> list[Path]:
-    """A folder's PNG frames in the order of their numbers: `frame2.png` before `frame10.png`."""
-    found = (path for path in folder.iterdir() if is_visible(path) and path.suffix.lower() == FRAME_SUFFIX)
-    return sorted(found, key=lambda path: [(int(digits or -1), text) for digits, text in _PARTS.findall(path.name)])
+@attrs.frozen
+class _Nameless:
+    """A file as libav sees it: of a name it would read 'a: b.mp4' as a protocol and 'a%d.png' as a numbered series."""
+
+    read: Callable[[int], bytes]
+    seek: Callable[[int, int], int]
+    tell: Callable[[], int]
 
 
-_PARTS = re.compile(r"(\d+)|(\D+)")
+def _opened(file: BinaryIO, **options: str) -> InputContainer:
+    bare = _Nameless(file.read, file.seek, file.tell)
+    return av.open(bare, "r", metadata_errors="replace", container_options={"format_whitelist": FORMATS, **options})
 
 
-def is_visible(path: Path) -> bool:
-    """Whether a file is meant to be seen: editors, systems and half-finished runs leave hidden ones."""
-    return not path.name.startswith(".")
+def _packets_without_edits(path: Path) -> int:
+    with path.open("rb") as file, _opened(file, ignore_editlist="1") as container:
+        stream = best_stream(container)
+        return sum(packet.size > 0 for packet in container.demux(stream)) if stream else 0
 
 
-def conversions(frame: VideoFrame, *, gif: bool = False) -> list[str]:
-    """What 8-bit RGB loses or adds of this frame, in words; nothing for the usual 8-bit YUV or RGB."""
-    form = frame.format
-    colours = [component for component in form.components if not component.is_alpha]
-    notes = []
-    bits = max(component.bits for component in colours)
-    if bits > 8:
-        notes.append(f"{bits}-bit colour ({form.name}) converted to 8 bits")
-    if len(colours) == 1 and not form.has_palette:
-        notes.append("grey frames repeated over three channels")
-    # A GIF is always decoded with an alpha channel, whether it has transparency or not.
-    if len(colours) < len(form.components) and not gif:
-        notes.append(f"alpha channel ({form.name}) left out")
-    return notes
+def _promised(container: InputContainer, stream: VideoStream) -> str:
+    """What a file that is cut short said it would hold, and what it does."""
+    packets = 0
+    try:
+        for packet in container.demux(stream):
+            packets += packet.size > 0 and not packet.is_corrupt
+    except av.FFmpegError:
+        pass  # the cut is in the middle of something; what came before it counts
+    said = f"its header says {stream.frames} frames" if stream.frames else "its header says more"
+    return f"{said}, there are {packets}"
 
 
-def _decode(container: InputContainer, path: Path) -> Iterator[VideoFrame]:
-    if not container.streams.video:
-        raise UnreadableVideoError(f"{quoted(path)} has no video in it")
-    stream = container.streams.video[0]
-    if stream.codec_context is None:  # so in a header cut short; PyAV before 18 crashes where it is asked to decode
-        raise UnreadableVideoError(f"{quoted(path)} is cut short or damaged: its header names no codec; make it again")
-    stream.thread_type = "AUTO"
-    packets, end = 0, 0.0
-    usual_duration = 1 / float(stream.average_rate) if stream.average_rate else 0.0
-    for packet in container.demux(stream):
-        if packet.is_corrupt:
-            raise UnreadableVideoError(f"{quoted(path)} is cut short or damaged after {packets} frames; make it again")
-        packets += packet.size > 0
-        if packet.pts is not None and packet.time_base is not None:
-            duration = float(packet.duration * packet.time_base) if packet.duration else usual_duration
-            end = max(end, float(packet.pts * packet.time_base) + duration)
-        for frame in packet.decode():
-            if frame.is_corrupt:
-                raise UnreadableVideoError(f"{quoted(path)} is damaged (about frame {packets}); make it again")
-            yield frame
-    _check_complete(container, stream, path, packets, end)
-    if container.format.name == "gif":
-        _check_gif_trailer(path)
-
-
-def _check_complete(container: InputContainer, stream: VideoStream, path: Path, packets: int, end: float) -> None:
-    """Raise where the header promises more than there was: many formats end quietly where the file does."""
-    if packets < stream.frames:
-        raise UnreadableVideoError(
-            f"{quoted(path)} is cut short: its header says {stream.frames} frames, there are {packets}; make it again"
-        )
-    declared = _declared_end(container, stream)
-    if declared is not None and stream.average_rate and end + 0.75 / float(stream.average_rate) < declared:
-        raise UnreadableVideoError(
-            f"{quoted(path)} is cut short: its header says {declared:.2f} s, there are {end:.2f} s; make it again"
-        )
-
-
-def _declared_end(container: InputContainer, stream: VideoStream) -> float | None:
-    """When a Matroska or WebM file says its video ends, in seconds; None where it doesn't, and for other formats."""
-    if "matroska" not in container.format.name:
-        return None
-    tag = _CLOCK.fullmatch(stream.metadata.get("DURATION", ""))
-    if tag:
-        hours, minutes, seconds = tag.groups()
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    if container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
-    return None
-
-
-_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
-
-
-def _check_gif_trailer(path: Path) -> None:
+def _is_animated_webp(path: Path) -> bool:
     with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read() != GIF_TRAILER:
-            raise UnreadableVideoError(f"{quoted(path)} is cut short: a GIF's end mark is missing; make it again")
+        head = file.read(64)
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP" and b"ANIM" in head

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 
+from cachekit_eval.intervals import mean_interval
 from cachekit_eval.manifests import Entry
 
 
@@ -26,12 +27,18 @@ class Video:
     """The mean over the frames, by metric; None for a metric that was not available."""
     per_frame: dict[str, tuple[float, ...]] | None
     """Each frame's figure by metric, where that was asked for."""
+    features: dict[str, tuple[float, ...]]
+    """What pooled metrics, which have one figure for all videos, keep of this one."""
     made: Entry
     """What gen's manifest says of the video."""
     gt_made: Entry
     """What gt's manifest says of it."""
+    frame_notes: tuple[str, ...]
+    """What was converted, resized, cropped or cut, and where the two files differ."""
     notes: tuple[str, ...]
-    """What was converted, resized, cropped or cut, and where the manifests disagree."""
+    """The same, and where the manifests disagree."""
+    digests: tuple[str, str] | None = None
+    """SHA-256 of gt's and gen's file, or of a folder's frames, where figures are kept for a later run."""
 
     @property
     def speedup(self) -> float | None:
@@ -61,12 +68,14 @@ class Summary:
     mean: float | None
     """The mean over the videos; None where a pair failed, since it would pass for the whole folder's."""
     evaluated_mean: float
-    """The mean over the videos that could be compared."""
-    std: float
-    """The spread over them: the population standard deviation."""
-    worst: str
-    """Name of the worst video."""
-    worst_value: float
+    """The mean over the videos that could be compared; of a pooled metric, their figure."""
+    std: float | None
+    """The spread over them: the population standard deviation; None for a pooled metric."""
+    worst: str | None
+    """Name of the worst video; None for a pooled metric."""
+    worst_value: float | None
+    interval: tuple[float, float] | None
+    """The mean's 95% bootstrap interval; None for fewer than two videos and for a pooled metric."""
 
 
 @attrs.frozen
@@ -95,11 +104,17 @@ class Evaluation:
     failures: tuple[Failure, ...]
     notes: tuple[str, ...]
     versions: dict[str, str]
+    left_out: tuple[str, ...] = ()
+    """Names of gt's videos without a counterpart, where a subset was allowed."""
+    remaining: int = 0
+    """Pairs that were not come to yet."""
+    pooled: dict[str, float] = attrs.field(factory=dict)
+    """The figures of pooled metrics, over the videos that could be compared."""
 
     @property
     def complete(self) -> bool:
         """Whether every pair was compared."""
-        return not self.failures
+        return not self.failures and not self.remaining
 
     @property
     def summaries(self) -> dict[str, Summary | None]:
@@ -142,7 +157,10 @@ class Evaluation:
         return values[0] if values and all(value == values[0] for value in values) else None
 
     def _summary(self, info: MetricInfo) -> Summary | None:
-        values = {video.name: value for video in self.videos if (value := video.values[info.name]) is not None}
+        if info.name in self.pooled:
+            figure = self.pooled[info.name]
+            return Summary(figure if self.complete else None, figure, None, None, None, None)
+        values = {video.name: value for video in self.videos if (value := video.values.get(info.name)) is not None}
         if not values:
             return None
         mean = average(list(values.values()))
@@ -153,6 +171,7 @@ class Evaluation:
             std=math.sqrt(average([(value - mean) ** 2 for value in values.values()])),
             worst=worst,
             worst_value=values[worst],
+            interval=mean_interval(tuple(values.values())),
         )
 
 

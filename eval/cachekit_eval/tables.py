@@ -64,7 +64,7 @@ def _worst(evaluations: Sequence[Evaluation]) -> Table:
     for evaluation in evaluations:
         for info in evaluation.metrics:
             summary = evaluation[info.name]
-            if summary is not None:
+            if summary is not None and summary.worst is not None:
                 folder = [escape(printable(evaluation.gen))] if several else []
                 figure = f"{summary.worst_value:.{DECIMALS}f}"
                 table.add_row(*folder, _heading(info), figure, escape(printable(summary.worst)))
@@ -80,7 +80,10 @@ def _mean(info: MetricInfo, summary: Summary | None) -> str:
         return "unavailable"
     if summary is None or summary.mean is None:
         return NONE
-    return f"{summary.mean:.{DECIMALS}f} ± {summary.std:.{DECIMALS}f}"
+    if summary.std is None:
+        return f"{summary.mean:.{DECIMALS}f}"
+    interval = f" [{', '.join(f'{end:.{DECIMALS}f}' for end in summary.interval)}]" if summary.interval else ""
+    return f"{summary.mean:.{DECIMALS}f} ± {summary.std:.{DECIMALS}f}{escape(interval)}"
 
 
 def _incomplete(evaluation: Evaluation) -> list[str]:
@@ -117,7 +120,7 @@ def _strategy(evaluation: Evaluation) -> str:
     settings = ", ".join(f"{name}={value}" for name, value in params.items()) if isinstance(params, dict) else ""
     shown = settings if len(settings) <= SHOWN_NAME else f"{settings[:SHOWN_NAME]}..."
     predictor = f", {evaluation.predictor}" if evaluation.predictor else ""
-    return f"{evaluation.strategy or NONE}{f' ({shown})' if shown else ''}{predictor}"
+    return printable(f"{evaluation.strategy or NONE}{f' ({shown})' if shown else ''}{predictor}")
 
 
 def _times(speedup: float | None) -> str:

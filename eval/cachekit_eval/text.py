@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+
+SHOWN = 5
 
 
 def printable(name: str | Path) -> str:
@@ -14,3 +17,10 @@ def printable(name: str | Path) -> str:
 def quoted(name: str | Path) -> str:
     """`name` on one line and in quotes, for a sentence."""
     return f"'{printable(name)}'"
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few of many names, and how many more there are."""
+    shown = list(names)
+    more = len(shown) - SHOWN
+    return ", ".join(shown[:SHOWN]) + (f" and {more} more" if more > 0 else "")

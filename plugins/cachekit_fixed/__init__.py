@@ -30,5 +30,5 @@ class Fixed(cachekit.Strategy):
 
 
 @cachekit.hookimpl
-def cachekit_strategies(register: cachekit.hooks.RegisterStrategy) -> None:
+def cachekit_strategies(register: cachekit.RegisterStrategy) -> None:
     register("fixed", Fixed)

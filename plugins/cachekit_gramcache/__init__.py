@@ -23,9 +23,7 @@ import numpy as np
 from attrs import validators
 
 import cachekit
-from cachekit.parameters import parameter_values
-from cachekit.predictors import Damped
-from cachekit.validators import finite
+from cachekit import Damped, finite, parameter_values
 from cachekit_gramcache.outputs import Array, Outputs
 from cachekit_gramcache.planning import Plans, plan_all
 from cachekit_gramcache.schedule import noise_levels, step_sizes, timesteps_of
@@ -166,5 +164,5 @@ class GramCache(cachekit.Strategy):
 
 
 @cachekit.hookimpl
-def cachekit_strategies(register: cachekit.hooks.RegisterStrategy) -> None:
+def cachekit_strategies(register: cachekit.RegisterStrategy) -> None:
     register("gramcache", GramCache, profiles=importlib.resources.files(__name__) / "profiles")

@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 import cachekit
-from cachekit.calibration import Calibrator, Conditions
-from cachekit.residuals import streams
-from cachekit_gramcache.sketch import WIDTH, CountSketch
+from cachekit import Calibrator, Conditions, CountSketch, streams
 
 if TYPE_CHECKING:
     import torch
 
-    from cachekit.residuals import Residual
+    from cachekit import Residual
 
 SEED = 0
 TOKENS = 1 << 12
@@ -112,4 +110,4 @@ class GramCalibrator(Calibrator):
         return {"gram": self._gram.tolist(), "scales": scales.tolist(), "timesteps": list(self.conditions.timesteps)}
 
     def figures(self) -> dict[str, Any]:
-        return {"sketch_numbers": WIDTH, "sketch_seed": SEED}
+        return {"sketch_numbers": CountSketch.width, "sketch_seed": SEED}

@@ -7,8 +7,7 @@ from typing import TypeAlias
 import attrs
 import numpy as np
 
-from cachekit.predictors import LinearPredictor
-from cachekit.strategy import COMPUTED, SKIPPED
+from cachekit import COMPUTED, SKIPPED, LinearPredictor
 from cachekit_gramcache.outputs import Array, Outputs
 
 State: TypeAlias = tuple[int, ...]

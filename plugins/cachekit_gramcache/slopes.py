@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from cachekit.predictors import Damped
+from cachekit import Damped
 from cachekit_gramcache.outputs import Outputs
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from cachekit.errors import CachekitError
-from cachekit.predictors import LinearPredictor, Predictor
+from cachekit import CachekitError, LinearPredictor, Predictor
 
 LONGEST_HISTORY = 4
 """Residuals that a predictor may keep: 50 steps take 4 seconds to plan with 4, and 20 with 5."""

@@ -7,13 +7,15 @@ pass `thresh` or its length `K` (section 3.3).
 """
 
 import importlib.resources
+import itertools
+import math
 from collections.abc import Sequence
 
 import attrs
 from attrs import validators
 
 import cachekit
-from cachekit.validators import finite
+from cachekit import finite
 from cachekit_magcache.validation import check_ratios
 
 
@@ -39,7 +41,7 @@ class MagCache(cachekit.Strategy):
     )
 
     def plan(self, run: cachekit.Run) -> str:
-        ratios = ratios_for(self.ratios or (), run)
+        ratios = ratios_for(self.ratios or (), run, by_hand=self.measured_steps is None)
         first_free = int(run.steps * self.retention_ratio)
         pattern, product, error, skipped = "", 1.0, 0.0, 0
         for index in range(run.steps):
@@ -60,8 +62,17 @@ class MagCache(cachekit.Strategy):
         return RatioCalibrator(conditions)
 
 
-def ratios_for(ratios: Sequence[float | Sequence[float]], run: cachekit.Run) -> list[float]:
-    """The ratios of this run's steps 1 to N-1, of its branch where each has its own."""
+FEW = 0.5
+"""Share of the steps measured below which a run's own strides are too long for the nearest ratio to stand for them."""
+
+
+def ratios_for(ratios: Sequence[float | Sequence[float]], run: cachekit.Run, *, by_hand: bool) -> list[float]:
+    """The ratios of this run's steps 1 to N-1, of its branch where each has its own.
+
+    A list given by hand with an entry for every step is refused as a mistake; of a profile, N ratios are those of N + 1
+    steps. Runs of other lengths take the nearest ratio, as the published code does; those of less than half the steps
+    measured take the product of all that a stride passes over.
+    """
     if any(isinstance(entry, Sequence) for entry in ratios):
         if run.branch >= len(ratios):
             raise cachekit.CachekitError(
@@ -70,12 +81,20 @@ def ratios_for(ratios: Sequence[float | Sequence[float]], run: cachekit.Run) -> 
             )
         ratios = ratios[run.branch]  # type: ignore[assignment]
     numbers = [entry for entry in ratios if isinstance(entry, (int, float))]
-    if len(numbers) == run.steps:
+    if by_hand and len(numbers) == run.steps:
         raise cachekit.CachekitError(
             f"ratios has {len(numbers)} entries for {run.steps} steps, but takes {run.steps - 1}: "
             "entry i-1 is step i's, and step 0 has none"
         )
+    if run.steps < FEW * (len(numbers) + 1):
+        return compounded(numbers, run.steps - 1)
     return nearest(numbers, run.steps - 1)
+
+
+def compounded(values: Sequence[float], count: int) -> list[float]:
+    """`count` ratios over strides that share the measured steps evenly, each the product of those it passes over."""
+    ends = [round(i * len(values) / count) for i in range(count + 1)] if count else [0]
+    return [math.prod(values[start:end]) for start, end in itertools.pairwise(ends)]
 
 
 def nearest(values: Sequence[float], count: int) -> list[float]:
@@ -89,5 +108,5 @@ def nearest(values: Sequence[float], count: int) -> list[float]:
 
 
 @cachekit.hookimpl
-def cachekit_strategies(register: cachekit.hooks.RegisterStrategy) -> None:
+def cachekit_strategies(register: cachekit.RegisterStrategy) -> None:
     register("magcache", MagCache, profiles=importlib.resources.files(__name__) / "profiles")

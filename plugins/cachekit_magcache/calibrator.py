@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 import cachekit
-from cachekit.calibration import Calibrator, Conditions
-from cachekit.residuals import streams
+from cachekit import Calibrator, Conditions, streams
 
 if TYPE_CHECKING:
     import torch
 
-    from cachekit.residuals import Residual
+    from cachekit import Residual
 
 
 @attrs.define

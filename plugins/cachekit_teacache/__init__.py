@@ -12,13 +12,13 @@ import importlib.resources
 import math
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import validators
 
 import cachekit
-from cachekit.validators import finite
+from cachekit import finite
 
 if TYPE_CHECKING:
     import torch
@@ -47,8 +47,6 @@ small, and there a polynomial's value soon has nothing to do with the model.
 class TeaCache(cachekit.Strategy):
     """Compute again once the estimated changes of the output add up to the threshold."""
 
-    probes: ClassVar[tuple[str, ...]] = ("modulated_input",)
-
     thresh: float = attrs.field(
         default=0.2,
         validator=[finite, validators.ge(0)],
@@ -64,14 +62,23 @@ class TeaCache(cachekit.Strategy):
         validator=validators.optional(check_range),
         metadata={"help": "least and greatest change of the input that the polynomial was fitted on, from the profile"},
     )
+    probe: str = attrs.field(
+        default="modulated_input",
+        validator=validators.in_(("modulated_input", "time_embedding")),
+        metadata={"help": "whose change is watched: modulated_input, or time_embedding, from the profile"},
+    )
     _change: float = attrs.field(default=0.0, init=False, repr=False)
     _previous: torch.Tensor | None = attrs.field(default=None, init=False, repr=False)
 
+    @property
+    def probes(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.probe,)
+
     def should_compute(self, step: cachekit.Step) -> bool:
-        probe = step.probe("modulated_input")
+        probe = step.probe(self.probe)
         previous, self._previous = self._previous, probe
         if previous is not None and 0 < step.index < step.total - 1:
-            input_change = relative_l1(probe, previous)
+            input_change = step.relative_change(probe, previous)
             self._warn_of_extrapolation(input_change)
             self._change += polynomial(self.coefficients or (), input_change)
             if self._change < self.thresh:
@@ -98,11 +105,6 @@ class TeaCache(cachekit.Strategy):
         return PolynomialCalibrator(conditions)
 
 
-def relative_l1(now: torch.Tensor, before: torch.Tensor) -> float:
-    """mean |now - before| / mean |before|; reading it waits for the GPU, once a step."""
-    return float(((now - before).abs().mean() / before.abs().mean()).item())
-
-
 def polynomial(coefficients: Sequence[float], x: float) -> float:
     """Horner's scheme, highest power first."""
     value = 0.0
@@ -112,5 +114,5 @@ def polynomial(coefficients: Sequence[float], x: float) -> float:
 
 
 @cachekit.hookimpl
-def cachekit_strategies(register: cachekit.hooks.RegisterStrategy) -> None:
+def cachekit_strategies(register: cachekit.RegisterStrategy) -> None:
     register("teacache", TeaCache, profiles=importlib.resources.files(__name__) / "profiles")

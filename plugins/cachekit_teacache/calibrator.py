@@ -9,14 +9,12 @@ import attrs
 import numpy as np
 
 import cachekit
-from cachekit.calibration import Calibrator, Conditions
-from cachekit.residuals import streams
-from cachekit_teacache import relative_l1
+from cachekit import Calibrator, Conditions, streams
 
 if TYPE_CHECKING:
     import torch
 
-    from cachekit.residuals import Residual
+    from cachekit import Residual
 
 DEGREE = 4
 POOR_FIT = 0.5
@@ -40,8 +38,8 @@ class PolynomialCalibrator(Calibrator):
         now = (step.probe("modulated_input"), streams(residual)[0])
         if step.index > 0:
             before = self._before[step.branch]
-            self._inputs.append(relative_l1(now[0], before[0]))
-            self._outputs.append(relative_l1(now[1], before[1]))
+            self._inputs.append(step.relative_change(now[0], before[0]))
+            self._outputs.append(step.relative_change(now[1], before[1]))
         self._before[step.branch] = now
         self._runs += step.branch == 0 and step.index == step.total - 1
 

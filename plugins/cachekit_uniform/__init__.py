@@ -25,5 +25,5 @@ class Uniform(cachekit.Strategy):
 
 
 @cachekit.hookimpl
-def cachekit_strategies(register: cachekit.hooks.RegisterStrategy) -> None:
+def cachekit_strategies(register: cachekit.RegisterStrategy) -> None:
     register("uniform", Uniform)

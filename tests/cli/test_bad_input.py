@@ -65,7 +65,8 @@ def test_weights_of_other_shapes_are_refused(cachekit_command, tmp_path, quick):
     import torch
     from safetensors.torch import load_file, save_file
 
-    from cachekit.opensora.mini.model import OpenSoraMini, read_config
+    from cachekit.opensora.mini.config import read_config
+    from cachekit.opensora.mini.model import OpenSoraMini
 
     shipped = OpenSoraMini().weights_path()
     tensors = load_file(shipped)
@@ -119,7 +120,7 @@ def test_a_plugin_that_registers_a_taken_name_is_refused(cachekit_command, tmp_p
 
 
 def test_an_installed_plugin_that_fails_is_a_warning(cachekit_command, tmp_path, monkeypatch):
-    import cachekit.plugins
+    import cachekit.registry.plugins
 
     (tmp_path / "fails.py").write_text("raise OSError('no licence')")
     info = tmp_path / "fails-1.0.dist-info"
@@ -127,9 +128,9 @@ def test_an_installed_plugin_that_fails_is_a_warning(cachekit_command, tmp_path,
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fails\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[cachekit]\nfails = fails\n")
     monkeypatch.syspath_prepend(tmp_path)
-    cachekit.plugins._manager.cache_clear()
+    cachekit.registry.plugins._manager.cache_clear()
     result = cachekit_command("strategies")
-    cachekit.plugins._manager.cache_clear()
+    cachekit.registry.plugins._manager.cache_clear()
     assert result.status == 0
     assert "the plugin fails of fails 1.0 failed: OSError: no licence" in result.err
     assert "magcache" in result.out

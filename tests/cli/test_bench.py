@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from cachekit.benchmark import Timings, held_by, interleave, loop_ratio, step_timings, without_blocks
+from cachekit.attaching.benchmark import Timings, held_by, interleave, loop_ratio, step_timings, without_blocks
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ def test_a_strategy_that_fails_in_the_middle_is_named_and_the_status_is_1(
         "class Breaks(cachekit.Strategy):\n"
         "    '''Breaks at step 2.'''\n"
         "    def should_compute(self, step):\n"
-        "        return 1 // (2 - step.index)\n"
+        "        return 1 // (2 - step.index) >= 0\n"
         "@cachekit.hookimpl\n"
         "def cachekit_strategies(register):\n"
         "    register('breaks', Breaks)\n"

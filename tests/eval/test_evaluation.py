@@ -145,7 +145,7 @@ def test_a_metric_that_goes_wrong_is_a_failure_that_names_it(folders, figures, r
     [
         (["ssmi"], "no metric named 'ssmi'; did you mean 'ssim'"),
         (["psnr", "psnr"], "'psnr' is asked for twice"),
-        (["psnr:size=3"], "no parameter of psnr named 'size'"),
+        (["psnr:size=3"], "no metric named 'psnr:size=3'"),
         ([], "no metric is asked for"),
     ],
 )

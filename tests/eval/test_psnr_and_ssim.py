@@ -1,7 +1,6 @@
 """PSNR and SSIM against their definitions, and against what nobody here wrote."""
 
 import re
-import shutil
 import subprocess
 
 import cachekit_eval
@@ -93,36 +92,34 @@ def test_torchmetrics_agrees_where_it_computes_the_same(clip):
     assert psnr(gt, gen) == pytest.approx(image.peak_signal_noise_ratio(b, a, data_range=1.0).item(), abs=1e-4)
 
 
-def ffmpeg_filter(name, gt, gen, tmp_path):
+def ffmpeg_filter(ffmpeg, name, gt, gen, tmp_path):
     """The figures of ffmpeg's `psnr` or `ssim` filter on RGB frames, by its names for them."""
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("needs the ffmpeg command")
     height, width = gt.shape[:2]
     inputs = []
     for side, frame in (("gen", gen), ("gt", gt)):
         (tmp_path / side).write_bytes(frame.tobytes())
         inputs += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-i", str(tmp_path / side)]
     planes = "[0]format=gbrp[a];[1]format=gbrp[b];[a][b]"
-    command = ["ffmpeg", "-v", "error", *inputs, "-lavfi", f"{planes}{name}=stats_file={name}.log", "-f", "null", "-"]
+    command = [ffmpeg, "-v", "error", *inputs, "-lavfi", f"{planes}{name}=stats_file={name}.log", "-f", "null", "-"]
     subprocess.run(command, check=True, cwd=tmp_path)
     return {key: float(value) for key, value in re.findall(r"(\w+):([\d.]+)", (tmp_path / f"{name}.log").read_text())}
 
 
-def test_ffmpegs_psnr_agrees_on_rgb_frames(clip, tmp_path):
+def test_ffmpegs_psnr_agrees_on_rgb_frames(clip, ffmpeg, tmp_path):
     """On the real pair as it stands (YUV 4:2:0) ffmpeg says 26.41 dB: luma and subsampled chroma planes, not RGB."""
     gt, gen = clip(1)[0], clip(1, error=20)[0]
-    mse = ffmpeg_filter("psnr", gt, gen, tmp_path)["mse_avg"]
+    mse = ffmpeg_filter(ffmpeg, "psnr", gt, gen, tmp_path)["mse_avg"]
     assert psnr(gt, gen) == pytest.approx(10 * np.log10(255**2 / mse), abs=1e-3)
 
 
-def test_ffmpegs_ssim_differs_by_its_window_alone(clip, tmp_path):
+def test_ffmpegs_ssim_differs_by_its_window_alone(clip, ffmpeg, tmp_path):
     """Its window is a flat 8x8 at every fourth position, with the sample variance; with that ours would be ffmpeg's.
 
     On the real pair: 0.7935 in YUV, 0.7101 in RGB, 0.7086 by its window on our frames, 0.6990 by the protocol's.
     """
     gt, gen = clip(1)[0], clip(1, error=20)[0]
     expected = np.mean([flat_window_ssim(gt[..., c], gen[..., c]) for c in range(3)])
-    assert ffmpeg_filter("ssim", gt, gen, tmp_path)["All"] == pytest.approx(expected, abs=1e-5)
+    assert ffmpeg_filter(ffmpeg, "ssim", gt, gen, tmp_path)["All"] == pytest.approx(expected, abs=1e-5)
     assert abs(ssim(gt, gen) - expected) > 1e-3
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 import click
 
-from cachekit.generation import Request, generate
+from cachekit.generation.generate import Request, generate
 from cachekit.opensora.mini import scenes
 from cachekit.opensora.mini.model import OpenSoraMini
 from cachekit.opensora.mini.sight import Seen, look

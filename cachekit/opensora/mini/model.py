@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
-from safetensors import SafetensorError, safe_open
 
-from cachekit.errors import CachekitError
-from cachekit.model import Model
+from cachekit.interface.model import Model
 from cachekit.opensora.adapter import opensora_architecture
+from cachekit.opensora.mini.config import transformer_sizes
+from cachekit.opensora.solvers import even_timesteps, solver_field, spacing_field
 
 if TYPE_CHECKING:
     from cachekit.opensora.mini.pipeline import MiniPipeline
@@ -46,33 +45,20 @@ class OpenSoraMini(Model):
     weights: str | None = attrs.field(
         default=None, metadata={"help": "safetensors file to load in place of the shipped weights"}
     )
+    spacing: float | None = spacing_field()
+    solver: str | None = solver_field()
 
     def architecture(self) -> dict[str, object]:
-        transformer = read_config(self.weights_path())["transformer"]
-        return opensora_architecture(hidden_size=transformer["hidden_size"], depth=transformer["depth"])
+        return opensora_architecture(**attrs.asdict(transformer_sizes(self.weights_path())))
 
     def weights_path(self) -> Path:
         """The weights file: the shipped one unless another was given."""
         return Path(self.weights) if self.weights is not None else Path(__file__).with_name("weights.safetensors")
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        return tuple((1 - i / steps) * 1000.0 for i in range(steps))
+        return even_timesteps(steps, self.spacing)
 
     def load(self, *, device: str, dtype: str | None) -> MiniPipeline:
         from cachekit.opensora.mini.pipeline import load_pipeline
 
-        return load_pipeline(self, device=device, dtype=dtype)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The sizes of the three parts, from the metadata of a weights file; nothing else of it is read."""
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            config: dict[str, Any] = json.loads((file.metadata() or {})["config"])
-    except FileNotFoundError:
-        raise CachekitError(
-            f"there is no weights file {str(path)!r}; leave --weights out for the shipped one"
-        ) from None
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise CachekitError(f"{str(path)!r} is no weights file of opensora-mini, or is damaged ({error})") from error
-    return config
+        return load_pipeline(self.weights_path(), device=device, dtype=dtype, spacing=self.spacing, solver=self.solver)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 import torch
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped]
 
 from cachekit.opensora.mini import scenes
 

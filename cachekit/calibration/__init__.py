@@ -1,0 +1,1 @@
+"""Measuring profiles, and merging shards of them."""

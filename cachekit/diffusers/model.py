@@ -1,0 +1,238 @@
+"""A diffusers pipeline as a model of the commands: `--model diffusers:path=DIR`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from cachekit.diffusers.adapter import DiffusersAdapter
+from cachekit.errors import CachekitError
+from cachekit.interface.model import Model
+
+if TYPE_CHECKING:
+    from cachekit.diffusers.pipeline import DiffusersPipeline
+
+MISSING = "the model 'diffusers' needs diffusers and transformers: pip install 'cachekit-dit[diffusers]'"
+VIDEO_ARGUMENTS = ("num_frames", "frames", "video_length")
+"""Arguments by which a pipeline's call shows that it makes videos."""
+STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+
+
+@attrs.define(slots=False)
+class DiffusersModel(Model):
+    """Any pipeline of diffusers with a transformer, from a folder or by its name on the hub."""
+
+    example_prompts: ClassVar[tuple[str, ...]] = (
+        "a red fox trotting through fresh snow at dawn",
+        "a lighthouse on a cliff in a storm, waves breaking",
+    )
+
+    path: str = attrs.field(metadata={"help": "folder that save_pretrained wrote, or a name on the hub"})
+    pipeline: str | None = attrs.field(
+        default=None, metadata={"help": "the pipeline's class, in place of the folder's"}
+    )
+    arguments: str = attrs.field(
+        default="", metadata={"help": "what its call is given, height=480;num_frames=81 (see --pipeline-arg)"}
+    )
+    fps: float = attrs.field(default=16.0, metadata={"help": "frames a second of its videos"})
+    offload: bool = attrs.field(default=False, metadata={"help": "keep what is not at work off the GPU"})
+
+    @cached_property
+    def call_arguments(self) -> dict[str, Any]:
+        """The arguments of the pipeline's call, as words of the command line say them."""
+        given = {}
+        known = inspect.signature(self.kind.__call__).parameters
+        for word in filter(None, self.arguments.split(";")):
+            name, equals, value = word.partition("=")
+            if not equals:
+                raise CachekitError(f"--pipeline-arg takes name=value, not {word!r}")
+            if name not in known:
+                raise CachekitError(
+                    f"{self.kind.__name__} takes no argument {name!r}; it takes {', '.join(list(known)[1:])}"
+                )
+            given[name] = literal(value)
+        return given
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder; of a name on the hub, where diffusers has downloaded it to."""
+        local = Path(self.path)
+        if local.is_dir():
+            if not (local / "model_index.json").is_file():
+                raise CachekitError(
+                    f"the folder {self.path!r} holds no model_index.json, so it is no diffusers pipeline"
+                )
+            return local
+        diffusers = imported()
+        try:
+            return Path(diffusers.DiffusionPipeline.download(self.path))
+        except Exception as error:  # of the hub, the network or the name
+            raise CachekitError(
+                f"there is no folder {self.path!r}, and diffusers could not download a pipeline of that name "
+                f"({type(error).__name__}); check the path"
+            ) from error
+
+    @cached_property
+    def index(self) -> dict[str, Any]:
+        """What the folder says its parts are."""
+        try:
+            content = json.loads((self.folder / "model_index.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CachekitError(f"{str(self.folder / 'model_index.json')!r} can't be read: {error}") from error
+        if not isinstance(content, dict):
+            raise CachekitError(f"{str(self.folder / 'model_index.json')!r} is no object")
+        return content
+
+    @cached_property
+    def kind(self) -> type[Any]:
+        """The pipeline's class."""
+        name = self.pipeline or self.index.get("_class_name")
+        found = getattr(imported(), str(name), None)
+        if not isinstance(found, type):
+            raise CachekitError(
+                f"diffusers has no pipeline {name!r}; name one with --model diffusers:...:pipeline=Class"
+            )
+        return found
+
+    @cached_property
+    def bare_transformer(self) -> Any:
+        """The transformer of these sizes without any weights."""
+        from accelerate import init_empty_weights  # type: ignore[import-untyped]
+
+        library, name = self._part("transformer")
+        found = getattr(imported(), name, None) if library == "diffusers" else None
+        if found is None:
+            raise CachekitError(f"the transformer of {self.path!r} is a {name} of {library}, which is not known here")
+        with init_empty_weights():
+            return found.from_config(found.load_config(self.folder / "transformer"))
+
+    @property
+    def transformer_class(self) -> str:  # type: ignore[override]
+        return self._part("transformer")[1]
+
+    @property
+    def sampler(self) -> str:  # type: ignore[override]
+        return self._part("scheduler")[1]
+
+    @property
+    def steps(self) -> int:  # type: ignore[override]
+        from cachekit.diffusers.enabling import default_steps
+
+        return default_steps(self.kind)
+
+    @property
+    def guidance_scale(self) -> float:  # type: ignore[override]
+        told = self.call_arguments.get("guidance_scale")
+        default = self._default("guidance_scale")
+        return float(next((value for value in (told, default) if isinstance(value, (int, float))), 1.0))
+
+    @property
+    def dtype(self) -> str:  # type: ignore[override]
+        """The type in which the transformer's weights are stored."""
+        for file in sorted((self.folder / "transformer").glob("*.safetensors")):
+            with file.open("rb") as stream:
+                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+            stored = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+            return next((STORED[kind] for kind in ("BF16", "F16", "F32") if kind in stored), "float32")
+        return "float32"
+
+    @property
+    def images(self) -> bool:  # type: ignore[override]
+        parameters = inspect.signature(self.kind.__call__).parameters
+        return not any(name in parameters for name in VIDEO_ARGUMENTS)
+
+    def architecture(self) -> dict[str, object]:
+        return DiffusersAdapter().architecture(self.bare_transformer)
+
+    def traits(self) -> dict[str, object]:
+        return {
+            "transformer": self.transformer_class,
+            "checkpoint": str(self.path),
+            "boundary_ratio": self.index.get("boundary_ratio"),
+            "pipeline": self.kind.__name__,
+        }
+
+    def timesteps(self, steps: int) -> tuple[float, ...]:
+        """Those of its scheduler; a schedule that depends on the size is that of the scheduler's middle shift."""
+        _, name = self._part("scheduler")
+        scheduler = getattr(imported(), name).from_pretrained(self.folder / "scheduler")
+        shifted = {"mu": 0.8} if getattr(scheduler.config, "use_dynamic_shifting", False) else {}
+        scheduler.set_timesteps(steps, **shifted)
+        return tuple(scheduler.timesteps.float().tolist())[:steps]
+
+    def load(self, *, device: str, dtype: str | None) -> DiffusersPipeline:
+        import torch
+
+        from cachekit.diffusers.pipeline import DiffusersPipeline
+
+        with quiet_loading():
+            pipe = self.kind.from_pretrained(self.folder, torch_dtype=getattr(torch, dtype or self.dtype))
+        pipe.set_progress_bar_config(disable=True)
+        if self.offload and device != "cpu":
+            pipe.enable_model_cpu_offload(device=device)
+        else:
+            pipe.to(device)
+        return DiffusersPipeline(pipe, self.call_arguments, self.fps)
+
+    def _part(self, name: str) -> tuple[str, str]:
+        """Library and class of a part of the pipeline."""
+        part = self.index.get(name)
+        if not isinstance(part, list) or len(part) != 2 or None in part:
+            has = ", ".join(key for key, value in self.index.items() if isinstance(value, list) and None not in value)
+            raise CachekitError(
+                f"the pipeline {self.path!r} has no {name} (it has {has}), and a strategy skips the blocks of one; "
+                "UNets are not supported"
+            )
+        return part[0], part[1]
+
+    def _default(self, argument: str) -> object:
+        parameter = inspect.signature(self.kind.__call__).parameters.get(argument)
+        return parameter.default if parameter is not None else None
+
+
+def imported() -> Any:
+    """diffusers; CachekitError where it is not installed."""
+    try:
+        import diffusers
+        import transformers  # noqa: F401  (pipelines load text encoders with it)
+    except ImportError as error:
+        raise CachekitError(MISSING) from error
+    return diffusers
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """diffusers and transformers load without progress bars of their own."""
+    from diffusers.utils import logging as ours
+    from transformers.utils import logging as theirs
+
+    shown = [logging for logging in (ours, theirs) if logging.is_progress_bar_enabled()]
+    for logging in shown:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for logging in shown:
+            logging.enable_progress_bar()
+
+
+def literal(word: str) -> object:
+    """A number, a truth value or none, as a command line says it; any other word as it is."""
+    lowered = word.lower()
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    if lowered == "none":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word

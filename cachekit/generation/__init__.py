@@ -1,0 +1,1 @@
+"""Videos from prompts: requests, folders, manifests."""

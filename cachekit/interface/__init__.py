@@ -1,0 +1,1 @@
+"""What a plugin subclasses or implements. A stranger imports it from `cachekit`, never from here."""

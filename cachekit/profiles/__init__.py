@@ -1,0 +1,1 @@
+"""Measured parameters as files."""

@@ -1,0 +1,1 @@
+"""Plugins, what they register, and the parameters of that."""
