@@ -24,6 +24,7 @@ from attrs import validators
 
 import cachekit
 from cachekit import Damped, finite, parameter_values
+from cachekit_gramcache.correcting import Correction, StretchCorrector
 from cachekit_gramcache.outputs import Array, Outputs
 from cachekit_gramcache.planning import Plans, plan_all
 from cachekit_gramcache.schedule import noise_levels, step_sizes, timesteps_of
@@ -70,6 +71,11 @@ class GramCache(cachekit.Strategy):
         validator=[finite, validators.ge(0)],
         metadata={"help": "how strongly each step's slope is held to the damped predictor's, against the measured one"},
     )
+    correction: float = attrs.field(
+        default=1.0,
+        validator=[finite, validators.ge(0), validators.le(1)],
+        metadata={"help": "how much of what skipped steps got wrong is made good at the next computed one; 0: nothing"},
+    )
     gram: Sequence[Sequence[float]] | None = attrs.field(
         default=None,
         converter=plain,
@@ -93,7 +99,14 @@ class GramCache(cachekit.Strategy):
 
     def plan(self, run: cachekit.Run) -> str:
         predictor = linear(run.predictor)
-        asked = (run.steps, run.timesteps, type(predictor), parameter_values(predictor), parameter_values(self))
+        asked = (
+            run.steps,
+            run.timesteps,
+            run.euler,
+            type(predictor),
+            parameter_values(predictor),
+            parameter_values(self),
+        )
         if self._planned is None or self._planned[0] != asked:
             count, retained = self.count(run), self.retained(run)
             check_count(count, run.steps, predictor, retained=retained, max_gap=self.max_gap)
@@ -109,7 +122,25 @@ class GramCache(cachekit.Strategy):
         """The best pattern of every number of computed steps in this run, with its cost."""
         predictor = linear(self.fit_predictor(run))
         outputs, sizes = self.outputs(run), self.sizes(run)
-        return plan_all(outputs, sizes, predictor, max_gap=self.max_gap, retained=self.retained(run))
+        return plan_all(
+            outputs,
+            sizes,
+            predictor,
+            max_gap=self.max_gap,
+            retained=self.retained(run),
+            correction=self.correcting(run),
+        )
+
+    def corrector(self, run: cachekit.Run) -> cachekit.Corrector | None:
+        correction = self.correcting(run)
+        return StretchCorrector(correction) if correction is not None else None
+
+    def correcting(self, run: cachekit.Run) -> Correction | None:
+        """How stretches are corrected; None where the sampler is not known to add outputs as they are."""
+        if not run.euler or self.correction == 0:
+            return None
+        timesteps = timesteps_of(run.steps, run.timesteps, self.measurement()[2])
+        return Correction(self.outputs(run), step_sizes(timesteps), noise_levels(timesteps), self.correction)
 
     def outputs(self, run: cachekit.Run) -> Outputs:
         """What was measured, at this run's timesteps."""

@@ -52,6 +52,15 @@ class Outputs:
         weights: Array = scaled / max(scaled.sum(), SMALLEST_TOTAL * self.scales[kept[-1]])
         return weights
 
+    def share(self, before: int, after: int, step: int) -> float:
+        """The w that leaves the least of ‖y_step - (1 - w) y_before - w y_after‖: of each side"""
+        way, gone = np.zeros((2, len(self.scales)))
+        way[after], way[before] = 1, -1
+        gone[step] += 1
+        gone[before] -= 1
+        length = way @ self.gram @ way
+        return float(gone @ self.gram @ way / length) if length > 0 else 0.0
+
     def slope(self, older: int, newer: int, step: int) -> float:
         """The slope that leaves the least of ‖y_step - Σ_j b_j y_j‖, as a share of the line's through both residuals.
 

@@ -8,16 +8,29 @@ import attrs
 import numpy as np
 
 from cachekit import COMPUTED, SKIPPED, LinearPredictor
+from cachekit_gramcache.correcting import Correction
 from cachekit_gramcache.outputs import Array, Outputs
 
 State: TypeAlias = tuple[int, ...]
 """The last computed steps, oldest first: as many as the predictor keeps."""
 
 
-def stretch_costs(outputs: Outputs, sizes: Array, predictor: LinearPredictor, kept: State, longest: int) -> Array:
+STALE = 0.3
+"""How much of ‖E‖² a corrected stretch still costs, since the step that corrects it ran on latents that were off."""
+
+
+def stretch_costs(
+    outputs: Outputs,
+    sizes: Array,
+    predictor: LinearPredictor,
+    kept: State,
+    longest: int,
+    correction: Correction | None = None,
+) -> Array:
     """‖E‖² = cᵀ G c of the stretches of 0, 1, ... `longest` skipped steps after the computed steps `kept`.
 
-    E = Σ_t w_t (y_t - Σ_j b[t, j] y_j): the error that the sampler gathers over the stretch, with `sizes` w_t.
+    E = Σ_t w_t (y_t - Σ_j b[t, j] y_j): the error that the sampler gathers over the stretch, with `sizes` w_t. Where
+    it is corrected at its end, (1 - κ) E and κ times what the correction leaves stay of it, and a share of E itself.
     """
     last = kept[-1]
     terms = np.zeros((longest + 1, len(sizes)))
@@ -25,8 +38,30 @@ def stretch_costs(outputs: Outputs, sizes: Array, predictor: LinearPredictor, ke
         terms[position, step] = sizes[step]
         terms[position, list(kept)] -= sizes[step] * outputs.weights(kept, predictor.weights(kept, step))
     combinations = terms.cumsum(axis=0)
-    costs: Array = ((combinations @ outputs.gram) * combinations).sum(axis=1)
-    return costs.clip(min=0.0)
+    costs = squared(combinations, outputs)
+    if correction is not None:
+        left = corrected(combinations, sizes, correction, last)
+        costs[: len(left)] = squared(left, outputs) + STALE * costs[: len(left)]
+    return costs
+
+
+def corrected(combinations: Array, sizes: Array, correction: Correction, last: int) -> Array:
+    """What is left of each stretch's E once the step behind it has corrected it; none behind the last step corrects."""
+    left = combinations[: len(sizes) - 1 - last].copy()
+    for length in range(1, len(left)):
+        stretch, after = slice(last + 1, last + 1 + length), last + 1 + length
+        shares, strength = correction.of(last, after)
+        left[length] *= 1 - strength
+        left[length, stretch] += strength * sizes[stretch]
+        left[length, last] -= strength * (sizes[stretch] @ (1 - shares))
+        left[length, after] -= strength * (sizes[stretch] @ shares)
+    return left
+
+
+def squared(combinations: Array, outputs: Outputs) -> Array:
+    """cᵀ G c of each row."""
+    lengths: Array = ((combinations @ outputs.gram) * combinations).sum(axis=1)
+    return lengths.clip(min=0.0)
 
 
 @attrs.frozen(eq=False)
@@ -49,7 +84,15 @@ class Plans:
         return "".join(marks)
 
 
-def plan_all(outputs: Outputs, sizes: Array, predictor: LinearPredictor, *, max_gap: int, retained: int = 1) -> Plans:
+def plan_all(
+    outputs: Outputs,
+    sizes: Array,
+    predictor: LinearPredictor,
+    *,
+    max_gap: int,
+    retained: int = 1,
+    correction: Correction | None = None,
+) -> Plans:
     """Dynamic programming over the last `predictor.history` computed steps, for all numbers of computed steps at once.
 
     `sizes` `[N]` is how much each step's error counts; the first `retained` steps are computed. Of all ways to reach a
@@ -66,7 +109,7 @@ def plan_all(outputs: Outputs, sizes: Array, predictor: LinearPredictor, *, max_
     for last in range(steps):
         for state in waiting[last]:
             longest = min(max_gap, steps - 1 - last) if last + 1 >= retained else 0
-            costs = stretch_costs(outputs, sizes, predictor, state, longest)
+            costs = stretch_costs(outputs, sizes, predictor, state, longest, correction)
             for gap, cost in enumerate(costs):
                 reached = best[state] + cost
                 following = last + gap + 1
