@@ -16,7 +16,7 @@ State: TypeAlias = tuple[int, ...]
 
 
 STALE = 0.3
-"""How much of ‖E‖² a corrected stretch still costs, since the step that corrects it ran on latents that were off."""
+"""How much of ‖E‖² a stretch still costs per κ, since the step that corrects it ran on latents that were off."""
 
 
 def stretch_costs(
@@ -27,41 +27,32 @@ def stretch_costs(
     longest: int,
     correction: Correction | None = None,
 ) -> Array:
-    """‖E‖² = cᵀ G c of the stretches of 0, 1, ... `longest` skipped steps after the computed steps `kept`.
+    """‖E‖² of the stretches of 0, 1, ... `longest` skipped steps after the computed steps `kept`.
 
-    E = Σ_t w_t (y_t - Σ_j b[t, j] y_j): the error that the sampler gathers over the stretch, with `sizes` w_t. Where
-    it is corrected at its end, (1 - κ) E and κ times what the correction leaves stay of it, and a share of E itself.
+    E is the error that the sampler gathers over the stretch, with `sizes` for its steps (`Outputs.missed`). Where it is
+    corrected at its end, (1 - κ) E and κ times what the correction leaves stay of it, and a share of E itself.
     """
-    last = kept[-1]
-    terms = np.zeros((longest + 1, len(sizes)))
-    for position, step in enumerate(range(last + 1, last + 1 + longest), start=1):
-        terms[position, step] = sizes[step]
-        terms[position, list(kept)] -= sizes[step] * outputs.weights(kept, predictor.weights(kept, step))
-    combinations = terms.cumsum(axis=0)
-    costs = squared(combinations, outputs)
-    if correction is not None:
-        left = corrected(combinations, sizes, correction, last)
-        costs[: len(left)] = squared(left, outputs) + STALE * costs[: len(left)]
+    missed = outputs.missed(sizes, predictor, kept, longest)
+    costs = outputs.squared(missed)
+    if correction is not None:  # no computed step stands behind the last one to correct it
+        lengths = range(1, min(longest, len(sizes) - 2 - kept[-1]) + 1)
+        ends = [corrected(missed[length], sizes, correction, kept, length) for length in lengths]
+        if ends:
+            left, strengths = np.stack([left for left, _ in ends]), np.array([strength for _, strength in ends])
+            costs[1 : len(ends) + 1] = outputs.squared(left) + STALE * strengths * costs[1 : len(ends) + 1]
     return costs
 
 
-def corrected(combinations: Array, sizes: Array, correction: Correction, last: int) -> Array:
-    """What is left of each stretch's E once the step behind it has corrected it; none behind the last step corrects."""
-    left = combinations[: len(sizes) - 1 - last].copy()
-    for length in range(1, len(left)):
-        stretch, after = slice(last + 1, last + 1 + length), last + 1 + length
-        shares, strength = correction.of(last, after)
-        left[length] *= 1 - strength
-        left[length, stretch] += strength * sizes[stretch]
-        left[length, last] -= strength * (sizes[stretch] @ (1 - shares))
-        left[length, after] -= strength * (sizes[stretch] @ shares)
-    return left
-
-
-def squared(combinations: Array, outputs: Outputs) -> Array:
-    """cᵀ G c of each row."""
-    lengths: Array = ((combinations @ outputs.gram) * combinations).sum(axis=1)
-    return lengths.clip(min=0.0)
+def corrected(missed: Array, sizes: Array, correction: Correction, kept: State, length: int) -> tuple[Array, float]:
+    """What is left of a stretch's E once the step behind it has corrected it, and κ."""
+    last, after = kept[-1], kept[-1] + 1 + length
+    stretch = slice(last + 1, after)
+    shares, strength = correction.of(kept, after)
+    left = (1 - strength) * missed
+    left[stretch] += strength * sizes[stretch]
+    left[last] -= strength * (sizes[stretch] @ (1 - shares))
+    left[after] -= strength * (sizes[stretch] @ shares)
+    return left, strength
 
 
 @attrs.frozen(eq=False)
