@@ -135,3 +135,24 @@ def test_nothing_is_corrected_where_the_sampler_is_not_known_to_be_eulers(measur
     assert strategy.corrector(run) is None
     assert strategy.corrector(attrs.evolve(run, euler=True)) is not None
     assert GramCache(correction=0, **measured(30)).corrector(attrs.evolve(run, euler=True)) is None
+
+
+def test_on_the_embedded_model_the_result_is_nearer_to_the_uncached_one():
+    from cachekit.cli.choices import choose_cache, choose_model
+    from cachekit.generation.generate import attach_cache
+    from cachekit.registry.plugins import get_plugins
+
+    chosen = choose_model("opensora-mini", get_plugins(), {})
+    pipeline = chosen.model.load(device="cpu", dtype=None)
+    text = pipeline.encode_text(chosen.model.calibration_prompts[3])
+
+    def latents(spec):
+        cache = choose_cache(spec, {}, None, None, chosen, 30, get_plugins())
+        if cache is None:
+            return pipeline.denoise(text, seed=0, steps=30, guidance_scale=4.0)
+        with attach_cache(pipeline, cache, 30):
+            return pipeline.denoise(text, seed=0, steps=30, guidance_scale=4.0)
+
+    whole = latents("none")
+    missed = {c: float((latents(f"gramcache:computed=12:correction={c}") - whole).square().mean()) for c in (0, 1)}
+    assert missed[1] < 0.8 * missed[0]
