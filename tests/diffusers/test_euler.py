@@ -1,5 +1,6 @@
 """Which schedulers a strategy is told of as adding outputs as they are."""
 
+import pytest
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
 from cachekit.diffusers.clock import is_euler
@@ -19,4 +20,4 @@ def test_no_other_scheduler_is_nor_one_that_adds_noise():
 def test_timesteps_of_flows_are_multiples_of_their_noise():
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     scheduler.set_timesteps(10)
-    assert scheduler.timesteps.tolist() == [1000 * sigma for sigma in scheduler.sigmas[:-1].tolist()]
+    assert scheduler.timesteps.tolist() == pytest.approx([1000 * sigma for sigma in scheduler.sigmas[:-1].tolist()])
