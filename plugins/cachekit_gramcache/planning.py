@@ -15,7 +15,7 @@ State: TypeAlias = tuple[int, ...]
 """The last computed steps, oldest first: as many as the predictor keeps."""
 
 
-STALE = 0.3
+STALE = 0.6
 """How much of ‖E‖² a stretch still costs per κ, since the step that corrects it ran on latents that were off."""
 
 
