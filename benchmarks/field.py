@@ -295,7 +295,7 @@ def page(reports: tuple[Path, ...]) -> None:
         found[name] = lines_of(report)
         counted = f"{len(about['prompts'])} videos each.\n\n"
         text = between(text, name, counted + table(found[name]))
-    PAGE.write_text(text, encoding="utf-8")
+    PAGE.write_text(between(text, "plot", f"![PSNR over computed steps]({PLOT.name})"), encoding="utf-8")
     plot(found)
 
 
