@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cachekit.interface.calibrator import Calibrator as Calibrator
     from cachekit.interface.calibrator import Replay as Replay
     from cachekit.interface.conditions import Conditions as Conditions
+    from cachekit.interface.corrector import Corrector as Corrector
     from cachekit.interface.gram import GramCalibrator as GramCalibrator
     from cachekit.interface.hooks import RegisterAdapter as RegisterAdapter
     from cachekit.interface.hooks import RegisterMetric as RegisterMetric
@@ -64,6 +65,7 @@ _HOMES = {
     "CachekitWarning": "errors",
     "Calibrator": "interface.calibrator",
     "Conditions": "interface.conditions",
+    "Corrector": "interface.corrector",
     "CountSketch": "interface.sketch",
     "Damped": "interface.predictor",
     "Enabled": "diffusers.enabling",

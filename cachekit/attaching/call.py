@@ -69,6 +69,15 @@ class PlacedCall:
         self.branch.keep(self.step, residual, dtypes)
         self.branch.strategy.observe(self.step, residual)
 
+    def correct(self, returned: Any, adapter: Adapter) -> Any:
+        """What the transformer's caller gets, where the strategy corrects it."""
+        if self.branch.corrector is None or returned is None:  # a call that was not seen brings nothing back
+            return returned
+        computed = self.branch.decisions[-1] == COMPUTED
+        output = adapter.forward_output(returned)
+        corrected = self.branch.correct(self.step.index, output, computed=computed)
+        return returned if corrected is output else adapter.forward_answer(returned, corrected)
+
     def settle(self, *, computed: bool) -> None:
         """Note the decision; where no later step is predicted, let go of what is kept."""
         self.branch.record(self.step.index, computed)

@@ -42,6 +42,8 @@ class Place:
     """The steps of the run that begins, where the clock knows them; None for those that the session was told."""
     timesteps: tuple[float, ...] | None = None
     """The timestep of each of them, where the clock knows them."""
+    euler: bool = False
+    """Whether the sampler is known to make Euler steps along a flow."""
     recovered: int = 0
     """Steps before this one that were taken for runs of their own (and so computed), but belong to this run."""
     dropped: int = 0

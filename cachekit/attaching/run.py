@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
 
@@ -16,6 +16,7 @@ from cachekit.interface.strategy import COMPUTED, SKIPPED, Run, Strategy, checke
 if TYPE_CHECKING:
     import torch
 
+    from cachekit.interface.corrector import Corrector
     from cachekit.interface.residuals import Residual
     from cachekit.interface.step import Step
 
@@ -27,6 +28,7 @@ class Branch:
     strategy: Strategy
     predictor: Predictor
     plan: str | None
+    corrector: Corrector | None = None
     decisions: str = ""
     kept: tuple[object, ...] | None = None
     """Layout of the span's input at the last computed step; None where no residual of it is held."""
@@ -49,6 +51,21 @@ class Branch:
         """Let the predictor see a computed step's residual."""
         self.predictor.update(step, residual)
         self.kept, self.residual_layout, self.dtypes = layout(step.hidden), layout(residual), dtypes
+
+    def correct(self, index: int, output: torch.Tensor, *, computed: bool) -> torch.Tensor:
+        """What goes to the sampler in place of the transformer's output; refused where it is not like that."""
+        assert self.corrector is not None
+        if not computed:
+            self.corrector.skipped(index, output)
+            return output
+        corrected: object = self.corrector.computed(index, output)
+        found = (getattr(corrected, "shape", None), getattr(corrected, "dtype", None))
+        if found != (output.shape, output.dtype):
+            raise CachekitError(
+                f"the corrector {type(self.corrector).__name__} must return an output like the transformer's, "
+                f"{tuple(output.shape)} {output.dtype}, but gave {found[0]} {found[1]}"
+            )
+        return cast("torch.Tensor", corrected)
 
     def wants_to_compute(self, step: Step) -> bool:
         """The strategy's decision where it has no plan, checked."""
@@ -89,6 +106,9 @@ def told(streams: tuple[Any, ...]) -> str:
     return " and ".join(described) or "nothing"
 
 
+Settled: TypeAlias = "tuple[str | None, Predictor, Corrector | None]"
+
+
 @attrs.define
 class Schedule:
     """What is settled before a run of so many steps begins: of each branch the plan, and the predictor fitted to it."""
@@ -97,19 +117,25 @@ class Schedule:
     predictor: Predictor
     steps: int
     timesteps: tuple[float, ...] | None
-    _settled: dict[int, tuple[str | None, Predictor]] = attrs.field(factory=dict, init=False)
+    euler: bool = False
+    _settled: dict[int, Settled] = attrs.field(factory=dict, init=False)
 
-    def settle(self, number: int) -> tuple[str | None, Predictor]:
-        """Plan and predictor of a branch; CachekitError where the strategy has none for such a run."""
+    def settle(self, number: int) -> Settled:
+        """Plan, predictor and corrector of a branch; CachekitError where the strategy has none for such a run."""
         if number not in self._settled:
-            run = Run(self.steps, self.predictor, self.timesteps, number)
-            self._settled[number] = checked_plan(self.strategy, run), checked_predictor(self.strategy, run)
+            run = Run(self.steps, self.predictor, self.timesteps, number, self.euler)
+            self._settled[number] = (
+                checked_plan(self.strategy, run),
+                checked_predictor(self.strategy, run),
+                self.strategy.corrector(run),
+            )
         return self._settled[number]
 
     def branch(self, number: int, decisions: str = "") -> Branch:
         """A branch of its own copies, which has kept nothing."""
-        plan, predictor = self.settle(number)
-        return Branch(copy.deepcopy(self.strategy), copy.deepcopy(predictor), plan, decisions)
+        plan, predictor, corrector = self.settle(number)
+        strategy, predictor, corrector = copy.deepcopy((self.strategy, predictor, corrector))
+        return Branch(strategy, predictor, plan, corrector, decisions)
 
 
 @attrs.define

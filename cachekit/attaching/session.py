@@ -55,6 +55,8 @@ class Session:
     """The timestep of each step, where they were told; for strategies that plan by them."""
     watch: bool = True
     """Whether to read timesteps; else calls are counted."""
+    euler: bool = False
+    """Whether the sampler is known to make Euler steps along a flow; for strategies that correct (`Run.euler`)."""
     group: ProcessGroup | None = None
     """The ranks that share the tokens of one generation."""
     clock: Clock = attrs.field(default=None)
@@ -83,10 +85,10 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         if self.clock is None:
-            self._schedule = self._settle(self.steps, self.timesteps)
+            self._schedule = self._settle(self.steps, self.timesteps, self.euler)
             self.clock = self._own_clock()
         else:  # it knows the steps of each run, so nothing is planned for a number that may never be asked for
-            self._schedule = Schedule(self.strategy, self.predictor, self.steps, self.timesteps)
+            self._schedule = Schedule(self.strategy, self.predictor, self.steps, self.timesteps, self.euler)
         self._whole = self.strategy.scope == "forward"
         self._span = span_of(self.transformer, self.adapter, self.strategy)
         if not self._whole:
@@ -125,9 +127,9 @@ class Session:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the tensors that strategy and predictor hold at this moment."""
+        """Bytes of the tensors that strategy, predictor and corrector hold at this moment."""
         branches = self._run.branches.values() if self._run is not None else ()
-        return held_bytes([(branch.strategy, branch.predictor) for branch in branches])
+        return held_bytes([(branch.strategy, branch.predictor, branch.corrector) for branch in branches])
 
     @property
     def strategies(self) -> list[Strategy]:
@@ -142,10 +144,13 @@ class Session:
         self._paused = True
         self._give_up_run()
 
-    def reset(self, *, steps: int | None = None, timesteps: Sequence[float] | None = None) -> None:
+    def reset(
+        self, *, steps: int | None = None, timesteps: Sequence[float] | None = None, euler: bool | None = None
+    ) -> None:
         """Begin a new run at the next call, whatever was in progress; from now on with these steps and timesteps.
 
-        `timesteps`, one a step, serve strategies that plan by them; other `steps` drop the ones given before.
+        `timesteps`, one a step, serve strategies that plan by them; other `steps` drop the ones given before. `euler`
+        says whether the sampler adds each output times the distance to the next timestep, which some strategies use.
         Raises CachekitError where the strategy has no plan for them.
         """
         count = self.steps if steps is None else check_count("steps", steps)
@@ -155,8 +160,9 @@ class Session:
                 raise CachekitError(f"{len(timesteps)} timesteps were given for {count} steps; give one a step")
         elif count == self.steps:
             timesteps = self.timesteps
-        self._schedule = self._settle(count, timesteps)
-        self.steps, self.timesteps = count, timesteps
+        euler = self.euler if euler is None else euler
+        self._schedule = self._settle(count, timesteps, euler)
+        self.steps, self.timesteps, self.euler = count, timesteps, euler
         self._give_up_run()
 
     def finish(self) -> None:
@@ -204,7 +210,7 @@ class Session:
                 if self._gate.left != 1:
                     self._check_passage(self._gate)
                 self._proven = self._proven or self._gate.left == 1
-            returned = call.end(returned)
+            returned = call.correct(call.end(returned), self.adapter)
             self.clock.returned()
             return returned
         except BaseException:
@@ -251,9 +257,10 @@ class Session:
         run = self._run
         if place.begins or run is None:
             self._close_run(told=place.steps is None)
-            if place.steps is not None and (place.steps, place.timesteps) != (self.steps, self.timesteps):
-                self._schedule = self._settle(place.steps, place.timesteps)
-                self.steps, self.timesteps = place.steps, place.timesteps
+            told = (place.steps, place.timesteps, place.euler)
+            if place.steps is not None and told != (self.steps, self.timesteps, self.euler):
+                self._schedule = self._settle(place.steps, place.timesteps, place.euler)
+                self.steps, self.timesteps, self.euler = place.steps, place.timesteps, place.euler
             run = self._run = RunState(self._schedule)
         if place.recovered:
             run.recover(place.recovered)
@@ -362,9 +369,9 @@ class Session:
         """Whether the strategy plans, with a predictor that needs nothing of a step but its position."""
         return type(self.strategy).plan is not Strategy.plan and predicts_ahead(self.predictor)
 
-    def _settle(self, steps: int, timesteps: tuple[float, ...] | None) -> Schedule:
+    def _settle(self, steps: int, timesteps: tuple[float, ...] | None, euler: bool) -> Schedule:
         """All that depends on the schedule alone; CachekitError where the strategy refuses it."""
-        schedule = Schedule(self.strategy, self.predictor, steps, timesteps)
+        schedule = Schedule(self.strategy, self.predictor, steps, timesteps, euler)
         for number in range(self.calls_per_step or 1):
             schedule.settle(number)
         return schedule

@@ -98,7 +98,7 @@ def choose_cache(
         if predictor is not None:
             raise CachekitError("the strategy 'none' skips nothing, so it takes no --predictor; leave it out")
         return None
-    cache = Cache(resolved, resolve_predictor(predictor, resolved, plugins))
+    cache = Cache(resolved, resolve_predictor(predictor, resolved, plugins), model.euler)
     for part in (cache.strategy, cache.predictor):
         as_json(parameter_values(part))
     cache.plan(steps, timesteps_of(model, steps))

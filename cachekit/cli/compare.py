@@ -42,7 +42,12 @@ DEFAULT_STRATEGIES = ("magcache", "teacache")
     "predictors",
     multiple=True,
     metavar="NAME[:FIELD=VALUE],...",
-    help="Predictors to run every strategy with  [default: each strategy's own].",
+    help="Predictors to run every strategy with; `own` is each strategy's own  [default: own].",
+)
+@click.option(
+    "--baselines",
+    metavar="COUNTS",
+    help="Numbers of steps of the baselines, separated by commas  [default: every number of computed steps].",
 )
 @click.option(
     "--profile",
@@ -88,6 +93,7 @@ def compare(
     /,
     strategies: tuple[str, ...],
     predictors: tuple[str, ...],
+    baselines: str | None,
     profiles: tuple[str, ...],
     asked_model: ModelWords,
     asked_prompts: PromptWords,
@@ -106,10 +112,10 @@ def compare(
 ) -> int:
     """Run the uncached model and a grid of settings on the same prompts and seeds, judge them, and write a report.
 
-    Beside the settings run baselines, at each number of computed steps that occurs: the model with fewer steps, even,
-    spaced well and by better solvers, and computing at equal intervals. The same command again goes on where it was
-    stopped; with another setting, only that one runs. Without prompts, the model's examples are made. Of several shares
-    the last to be done writes the report.
+    Beside the settings run baselines, at each number of computed steps that occurs or at those of --baselines: the
+    model with fewer steps, even, spaced well and by better solvers, and computing at equal intervals. The same command
+    again goes on where it was stopped; with another setting, only that one runs. Without prompts, the model's examples
+    are made. Of several shares the last to be done writes the report.
     """
     from cachekit.cli.comparing import Asked, run_comparison, show_comparison
     from cachekit.cli.progress import progress
@@ -120,6 +126,7 @@ def compare(
     asked = Asked(
         strategies=strategies or DEFAULT_STRATEGIES,
         predictors=predictors,
+        baselines=baselines,
         profiles=profiles,
         **attrs.asdict(asked_model),
         **attrs.asdict(sampling),

@@ -60,6 +60,8 @@ class Asked:
     spacing: float | None = None
     solver: str | None = None
     reference_steps: int | None = None
+    baselines: str | None = None
+    """Numbers of steps of the baselines, separated by commas; None for every number of computed steps."""
 
     def save(self, report: Path) -> None:
         from cachekit.files.writing import write_whole
@@ -116,7 +118,7 @@ def run_comparison(
     from cachekit.generation.checked_model import timesteps_of
     from cachekit.generation.generate import make_requests
     from cachekit.generation.manifest import NAME
-    from cachekit.registry.grid import Choice, expand, grid
+    from cachekit.registry.grid import OWN, Choice, expand, grid
     from cachekit.registry.parameters import parse_spec
     from cachekit.registry.plugins import get_plugins
     from cachekit.scaling.videos import VideoJob
@@ -135,14 +137,16 @@ def run_comparison(
     )
     field = Field(base, timesteps_of(model, base.steps), resolver(chosen, asked.profiles, plugins), plugins)
     known = [{registration.name for registration in part} for part in (plugins.strategies, plugins.predictors)]
-    choices = grid(expand(asked.strategies, known[0]), expand(asked.predictors, known[1]))
+    choices = grid(expand(asked.strategies, known[0]), expand(asked.predictors, {*known[1], OWN}))
+    wanted = counts_in(asked.baselines, base.steps)
     uncached = field.uncached()
     reference = field.reference(asked.reference_steps) if asked.reference_steps else None
     settings = [field.setting(strategy, predictor) for strategy, predictor in choices]
-    filling = list(dict.fromkeys(setting.predictor for setting in settings if setting.predictor))
+    named = {predictor.spec for _, predictor in choices if predictor is not None}
+    filling = list(dict.fromkeys(s.predictor for s in settings if s.predictor and (s.predictor in named or not named)))
 
     def baselines(counts: set[int]) -> list[Contender]:
-        return field.baselines(counts, [Choice(*parse_spec(predictor)) for predictor in filling])
+        return field.baselines(wanted or counts, [Choice(*parse_spec(predictor)) for predictor in filling])
 
     texts = list(asked.prompts) or list(model.example_prompts)
     everything = make_requests(list(dict.fromkeys(texts)), asked.seed, asked.videos_per_prompt)
@@ -202,6 +206,14 @@ def run_comparison(
     if second is not None:
         write_report(report, second, stem=REFERENCE)
     return Done(comparison, second=second)
+
+
+def counts_in(text: str | None, steps: int) -> set[int]:
+    """The numbers of steps in `12,10,8`; CachekitError where they are none of a run's."""
+    counts = {part.strip() for part in text.split(",")} if text else set()
+    if not all(count.isdecimal() and 0 < int(count) < steps for count in counts):
+        raise CachekitError(f"--baselines must be numbers of steps from 1 to {steps - 1} like 12,10,8, not {text!r}")
+    return set(map(int, counts))
 
 
 def spacings_of(asked: Asked, model: Model, base: Setting, pipeline: Callable[[], Pipeline], report: Path) -> Spacings:

@@ -177,7 +177,8 @@ class PipelineClock(Clock):
         begins = self.run.number != self._number
         self._number = self.run.number
         step, branch = where
-        return Place(step, branch, begins, self.run.steps, self.run.schedule if begins else None)  # type: ignore[arg-type]
+        schedule = self.run.schedule if begins else None
+        return Place(step, branch, begins, self.run.steps, schedule, euler=is_euler(self.run.pipe.scheduler))  # type: ignore[arg-type]
 
     def returned(self) -> None:
         if self.run.listener is not None:
@@ -185,6 +186,16 @@ class PipelineClock(Clock):
 
     def forget(self) -> None:
         self._number = None
+
+
+EULER_OF_FLOWS = frozenset({"FlowMatchEulerDiscreteScheduler"})
+"""Schedulers that add the output times the distance in σ, of which their timesteps are a multiple."""
+
+
+def is_euler(scheduler: object) -> bool:
+    """Whether the scheduler makes Euler steps along a flow, without noise of its own."""
+    config = getattr(scheduler, "config", {})
+    return type(scheduler).__name__ in EULER_OF_FLOWS and not config.get("stochastic_sampling", False)
 
 
 def entry_of(timestep: object, timesteps: torch.Tensor | None) -> int | None:

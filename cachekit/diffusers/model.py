@@ -151,11 +151,20 @@ class DiffusersModel(Model):
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
         """Those of its scheduler; a schedule that depends on the size is that of the scheduler's middle shift."""
-        _, name = self._part("scheduler")
-        scheduler = getattr(imported(), name).from_config(self._config("scheduler/scheduler_config.json"))
+        scheduler = self._scheduler()
         shifted = {"mu": 0.8} if getattr(scheduler.config, "use_dynamic_shifting", False) else {}
         scheduler.set_timesteps(steps, **shifted)
         return tuple(scheduler.timesteps.float().tolist())[:steps]
+
+    @property
+    def euler(self) -> bool:
+        from cachekit.diffusers.clock import is_euler
+
+        return is_euler(self._scheduler())
+
+    def _scheduler(self) -> Any:
+        _, name = self._part("scheduler")
+        return getattr(imported(), name).from_pretrained(self.folder / "scheduler")
 
     def load(self, *, device: str, dtype: str | None) -> DiffusersPipeline:
         import torch

@@ -71,6 +71,8 @@ class Cache:
 
     strategy: Strategy
     predictor: Predictor
+    euler: bool = False
+    """Whether the model's sampler makes Euler steps along a flow."""
 
     @property
     def params(self) -> dict[str, object]:
@@ -79,7 +81,7 @@ class Cache:
 
     def run(self, steps: int, timesteps: tuple[float, ...]) -> Run:
         """A run of it, as its strategy plans it."""
-        return Run(steps, self.predictor, timesteps)
+        return Run(steps, self.predictor, timesteps, euler=self.euler)
 
     def plan(self, steps: int, timesteps: tuple[float, ...]) -> str | None:
         """The pattern of such a run where it is known ahead; CachekitError where the strategy has no plan for it."""
@@ -131,6 +133,7 @@ def attach_cache(pipeline: Pipeline, cache: Cache, steps: int) -> AbstractContex
         steps,
         pipeline.calls_per_step,
         timesteps=pipeline.timesteps(steps),
+        euler=pipeline.euler,
         watch=False,
     )
 

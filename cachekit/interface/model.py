@@ -29,6 +29,8 @@ class Pipeline(ABC):
     """Calls of the transformer in a denoising step."""
     guidance_in_batch: bool = False
     """Whether a call's batch holds both guidance branches, the captions' half first."""
+    euler: bool = False
+    """Whether its sampler makes Euler steps along a flow (`Run.euler`)."""
     fps: float
     """Frames a second of its videos."""
 
@@ -126,6 +128,11 @@ class Model(ABC):
     """Name of the torch dtype it runs in unless the caller says otherwise."""
     images: ClassVar[bool] = False
     """Whether it makes pictures: one frame each, written as PNG."""
+
+    @property
+    def euler(self) -> bool:
+        """Whether its sampler makes Euler steps along a flow (`Run.euler`)."""
+        return False
 
     @abstractmethod
     def architecture(self) -> dict[str, object]:

@@ -13,6 +13,7 @@ from cachekit.interface.predictor import Predictor
 if TYPE_CHECKING:
     from cachekit.interface.calibrator import Calibrator
     from cachekit.interface.conditions import Conditions
+    from cachekit.interface.corrector import Corrector
     from cachekit.interface.residuals import Residual
     from cachekit.interface.step import Step
 
@@ -32,6 +33,9 @@ class Run:
     """The timestep of each step, where the caller gave them to `Session.reset`."""
     branch: int = 0
     """Which of the pipeline's guidance calls this plan is for."""
+    euler: bool = False
+    """Whether the sampler is known to add to the latents each step's output times the distance of its timestep to the
+    next, Euler's way along a flow, and nothing else; then an output may make good what those before it got wrong."""
 
 
 @attrs.frozen
@@ -80,6 +84,10 @@ class Strategy:
         Runs go with what this returns; a plan that depends on the predictor asks for it too.
         """
         return run.predictor
+
+    def corrector(self, run: Run) -> Corrector | None:
+        """What changes the transformer's output on computed steps of this run, where something does."""
+        return None
 
     def outlook(self, run: Run) -> Outlook | None:
         """What `cachekit plan` shows below the plan, such as the error that each choice is expected to cost."""

@@ -11,7 +11,7 @@ from cachekit.errors import CachekitError
 from cachekit.interface.model import Model, Pipeline
 from cachekit.opensora.adapter import opensora_architecture
 from cachekit.opensora.sizes import frame_count, image_size
-from cachekit.opensora.solvers import solver_field, spacing_field
+from cachekit.opensora.solvers import is_euler, solver_field, spacing_field
 
 if TYPE_CHECKING:
     import torch
@@ -83,6 +83,10 @@ class OpenSora(Model):
 
     def architecture(self) -> dict[str, object]:
         return dict(SMALL_ARCHITECTURE if self.weights == SMALL else PUBLISHED_ARCHITECTURE)
+
+    @property
+    def euler(self) -> bool:
+        return is_euler(self.solver)
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
         dtype = self._dtype(None)

@@ -16,6 +16,7 @@ from cachekit.opensora.captions import clean
 from cachekit.opensora.memory import peak_memory_bytes
 from cachekit.opensora.sampler import RFlowSampler
 from cachekit.opensora.sizes import latent_size
+from cachekit.opensora.solvers import is_euler
 from cachekit.opensora.stdit3 import STDiT3
 from cachekit.opensora.text import TextEmbedding, TextEncoder
 from cachekit.opensora.vae import VideoVAE
@@ -84,6 +85,10 @@ class OpenSoraPipeline(Pipeline):
     @property
     def fps(self) -> float:  # type: ignore[override]
         return self.size.fps
+
+    @property
+    def euler(self) -> bool:  # type: ignore[override]
+        return is_euler(self.solver)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -97,6 +97,11 @@ def solver_named(name: str | None) -> Euler:
     return SOLVERS[name]()
 
 
+def is_euler(name: str | None) -> bool:
+    """Whether the solver of that name adds each velocity times its step and nothing else."""
+    return type(solver_named(name)) is Euler
+
+
 def check_solver(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     solver_named(value)
 

@@ -10,6 +10,8 @@ import attrs
 from cachekit.errors import CachekitError
 from cachekit.registry.parameters import parse_spec
 
+OWN = "own"
+"""Stands among predictors for each strategy's own."""
 OPENING, CLOSING = "[(", "])"
 
 
@@ -37,8 +39,8 @@ def expand(texts: Iterable[str], known: Container[str]) -> list[Choice]:
 
 
 def grid(strategies: Iterable[Choice], predictors: Iterable[Choice]) -> list[tuple[Choice, Choice | None]]:
-    """Each strategy with each predictor; with its own (None) where no predictor is named."""
-    filling: list[Choice | None] = [*predictors]
+    """Each strategy with each predictor; with its own (None) where that is asked for or no predictor is named."""
+    filling: list[Choice | None] = [None if predictor.name == OWN else predictor for predictor in predictors]
     return list(product(strategies, filling or [None]))
 
 

@@ -43,6 +43,10 @@ class CEM(cachekit.Strategy):
     cumulative: bool = attrs.field(
         default=True, metadata={"help": "whether errors add up over the steps before (FLUX), or count alone (Wan)"}
     )
+    gap_rules: Sequence[tuple[int, int, Sequence[int]]] = attrs.field(
+        default=(),
+        metadata={"help": "(first, end, gaps): the gaps that may follow a computed step from first to before end"},
+    )
     gram: Sequence[Sequence[float]] | None = attrs.field(
         default=None,
         metadata=cachekit.measured("cosines between the mean tokens of the outputs of all pairs of steps"),
@@ -60,7 +64,11 @@ class CEM(cachekit.Strategy):
         costs[costs == 0] = np.inf
         even = round(steps / self.computed)
         gaps = range(max(1, even - self.interval), min(LONGEST, even + self.interval) + 1)
-        chosen = least_cost(np.vstack([np.zeros(steps), costs]), self.computed, gaps)
+
+        def allowed(step: int) -> Sequence[int]:
+            return next((rule for first, end, rule in self.gap_rules if first <= step < end), gaps)
+
+        chosen = least_cost(np.vstack([np.zeros(steps), costs]), self.computed, allowed)
         if chosen is None:
             raise cachekit.CachekitError(
                 f"cem finds no pattern of {self.computed} in {steps} steps with gaps {gaps.start} to {gaps.stop - 1}; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container
 from typing import TypeAlias
 
 import numpy as np
@@ -16,19 +16,20 @@ LONGEST = 10
 """Longest gap: 9 skipped steps are measured."""
 
 
-def least_cost(costs: Array, computed: int, gaps: Iterable[int]) -> set[int] | None:
+def least_cost(costs: Array, computed: int, allowed: Callable[[int], Container[int]]) -> set[int] | None:
     """The steps, first and last among them, of least Σ costs[gap - 1, t] over the gaps landing at t; None if none.
 
-    Of equal ways the one with the shortest last gap is taken, as the published code does.
+    `allowed` says which gaps may follow a computed step. Of equal ways the one with the shortest last gap is taken, as
+    the published code does.
     """
     steps = costs.shape[1]
     best, before = np.full((steps, computed + 1), np.inf), np.full((steps, computed + 1), -1)
     best[0, 1] = 0.0
     for count in range(2, computed + 1):
         for step in range(1, steps):
-            for gap in gaps:
-                if gap > step:
-                    break
+            for gap in range(1, min(LONGEST, step) + 1):
+                if gap not in allowed(step - gap):
+                    continue
                 cost = best[step - gap, count - 1] + costs[gap - 1, step]
                 if cost < best[step, count]:
                     best[step, count], before[step, count] = cost, step - gap

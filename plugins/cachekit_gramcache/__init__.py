@@ -24,6 +24,7 @@ from attrs import validators
 
 import cachekit
 from cachekit import Damped, finite, parameter_values
+from cachekit_gramcache.correcting import Correction, StretchCorrector
 from cachekit_gramcache.outputs import Array, Outputs
 from cachekit_gramcache.planning import Plans, plan_all
 from cachekit_gramcache.schedule import noise_levels, step_sizes, timesteps_of
@@ -34,7 +35,9 @@ from cachekit_gramcache.validation import (
     check_scales,
     check_timesteps,
     linear,
+    longest_gap,
     plain,
+    retained_steps,
     whole,
 )
 
@@ -55,20 +58,27 @@ class GramCache(cachekit.Strategy):
         validator=[finite, validators.ge(1)],
         metadata={"help": "ideal speedup to reach where `computed` is not given: steps / computed"},
     )
-    max_gap: int = attrs.field(
-        default=6,
-        validator=[whole, validators.ge(1)],
-        metadata={"help": "longest stretch of skipped steps"},
+    max_gap: int | None = attrs.field(
+        default=None,
+        validator=validators.optional([whole, validators.ge(1)]),
+        metadata={"help": "longest stretch of skipped steps; none for 1¾ times steps / computed"},
     )
     retention_ratio: float = attrs.field(
         default=0.15,
         validator=[finite, validators.ge(0), validators.le(1)],
-        metadata={"help": "share of the first steps that are always computed"},
+        metadata={
+            "help": "share of the steps, the first ones, that are always computed; at most half of the computed ones"
+        },
     )
     pull: float = attrs.field(
         default=0.5,
         validator=[finite, validators.ge(0)],
         metadata={"help": "how strongly each step's slope is held to the damped predictor's, against the measured one"},
+    )
+    correction: float = attrs.field(
+        default=1.0,
+        validator=[finite, validators.ge(0), validators.le(1)],
+        metadata={"help": "how much of what skipped steps got wrong is made good at the next computed one; 0: nothing"},
     )
     gram: Sequence[Sequence[float]] | None = attrs.field(
         default=None,
@@ -93,11 +103,12 @@ class GramCache(cachekit.Strategy):
 
     def plan(self, run: cachekit.Run) -> str:
         predictor = linear(run.predictor)
-        asked = (run.steps, run.timesteps, type(predictor), parameter_values(predictor), parameter_values(self))
+        known = (run.steps, run.timesteps, run.euler)
+        asked = (*known, type(predictor), parameter_values(predictor), parameter_values(self))
         if self._planned is None or self._planned[0] != asked:
-            count, retained = self.count(run), self.retained(run)
-            check_count(count, run.steps, predictor, retained=retained, max_gap=self.max_gap)
-            self._planned = (asked, self.plans(run).pattern(count))
+            count = self.count(run)
+            check_count(count, run.steps, predictor, ratio=self.retention_ratio, max_gap=self.max_gap)
+            self._planned = (asked, self.plans(run, **self.bounds(run, count)).pattern(count))
         return self._planned[1]
 
     def fit_predictor(self, run: cachekit.Run) -> cachekit.Predictor:
@@ -105,11 +116,40 @@ class GramCache(cachekit.Strategy):
             return run.predictor
         return FittedSlopes(run.predictor.slope, pull=self.pull, outputs=self.outputs(run))
 
-    def plans(self, run: cachekit.Run) -> Plans:
-        """The best pattern of every number of computed steps in this run, with its cost."""
-        predictor = linear(self.fit_predictor(run))
-        outputs, sizes = self.outputs(run), self.sizes(run)
-        return plan_all(outputs, sizes, predictor, max_gap=self.max_gap, retained=self.retained(run))
+    def plans(self, run: cachekit.Run, *, retained: int, max_gap: int) -> Plans:
+        """The best pattern of every number of computed steps, the first `retained` among them, with its cost."""
+        return plan_all(
+            self.outputs(run),
+            self.sizes(run),
+            linear(self.fit_predictor(run)),
+            max_gap=max_gap,
+            retained=retained,
+            correction=self.correcting(run),
+        )
+
+    def bounds(self, run: cachekit.Run, count: int) -> dict[str, int]:
+        """Within what the plan of so many computed steps is sought."""
+        return {
+            "retained": retained_steps(count, run.steps, self.retention_ratio),
+            "max_gap": longest_gap(count, run.steps, self.max_gap),
+        }
+
+    def corrector(self, run: cachekit.Run) -> cachekit.Corrector | None:
+        correction = self.correcting(run)
+        return StretchCorrector(correction) if correction is not None else None
+
+    def correcting(self, run: cachekit.Run) -> Correction | None:
+        """How stretches are corrected; None where the sampler is not known to add outputs as they are."""
+        if not run.euler or self.correction == 0:
+            return None
+        timesteps = timesteps_of(run.steps, run.timesteps, self.measurement()[2])
+        return Correction(
+            outputs=self.outputs(run),
+            sizes=step_sizes(timesteps),
+            noise=noise_levels(timesteps),
+            predictor=linear(self.fit_predictor(run)),
+            strength=self.correction,
+        )
 
     def outputs(self, run: cachekit.Run) -> Outputs:
         """What was measured, at this run's timesteps."""
@@ -132,10 +172,6 @@ class GramCache(cachekit.Strategy):
             )
         return self.gram, self.scales, self.timesteps
 
-    def retained(self, run: cachekit.Run) -> int:
-        """How many of the first steps are computed in any case."""
-        return max(1, int(run.steps * self.retention_ratio))
-
     def count(self, run: cachekit.Run) -> int:
         """How many steps to compute; a short run as many as the predictor needs."""
         if self.computed is not None:
@@ -144,10 +180,13 @@ class GramCache(cachekit.Strategy):
         return max(math.floor(run.steps / self.speedup + 1e-9), needed)
 
     def outlook(self, run: cachekit.Run) -> cachekit.Outlook:
-        plans, gram, sizes = self.plans(run), self.outputs(run).gram, self.sizes(run)
-        way = sizes @ gram @ sizes
+        gram, sizes = self.outputs(run).gram, self.sizes(run)
+        way, known = sizes @ gram @ sizes, dict[tuple[int, ...], Plans]()
         rows: list[tuple[int | float | str, ...]] = []
         for count in range(linear(run.predictor).history, run.steps + 1):
+            bounds = self.bounds(run, count)
+            within = tuple(bounds.values())
+            plans = known[within] = known[within] if within in known else self.plans(run, **bounds)
             if math.isfinite(plans.costs[count]):
                 error = 100 * math.sqrt(plans.costs[count] / way)
                 rows.append((count, round(run.steps / count, 2), float(f"{error:.3g}"), plans.pattern(count)))

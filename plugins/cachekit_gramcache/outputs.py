@@ -10,6 +10,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from cachekit import LinearPredictor
+
 Array: TypeAlias = npt.NDArray[np.float64]
 
 SMALLEST_TOTAL = 1e-3
@@ -51,6 +53,29 @@ class Outputs:
         scaled = np.array(residual_weights) * self.scales[list(kept)]
         weights: Array = scaled / max(scaled.sum(), SMALLEST_TOTAL * self.scales[kept[-1]])
         return weights
+
+    def missed(self, sizes: Array, predictor: LinearPredictor, kept: Sequence[int], longest: int) -> Array:
+        """E of the stretches of 0, 1, ... `longest` skipped steps after the computed steps `kept`, as weights of y.
+
+        E = Σ_t w_t (y_t - Σ_j b[t, j] y_j), with `sizes` w_t: the error that the sampler gathers. `[longest + 1, N]`.
+        """
+        first, terms = kept[-1] + 1, np.zeros((longest + 1, len(sizes)))
+        for position, step in enumerate(range(first, first + longest), start=1):
+            terms[position, step] = sizes[step]
+            terms[position, list(kept)] -= sizes[step] * self.weights(kept, predictor.weights(kept, step))
+        return terms.cumsum(axis=0)
+
+    def squared(self, combinations: Array) -> Array:
+        """‖Σ_t c_t y_t‖² = cᵀ G c of each row c."""
+        lengths: Array = ((combinations @ self.gram) * combinations).sum(axis=-1)
+        return lengths.clip(min=0.0)
+
+    def shares(self, before: int, after: int) -> Array:
+        """Of each step t between, the w that leaves the least of ‖y_t - (1 - w) y_before - w y_after‖."""
+        gram, between = self.gram, slice(before + 1, after)
+        length = gram[before, before] + gram[after, after] - 2 * gram[before, after]
+        gone: Array = gram[between, after] - gram[between, before] - gram[before, after] + gram[before, before]
+        return gone / length if length > 0 else np.zeros(after - before - 1)
 
     def slope(self, older: int, newer: int, step: int) -> float:
         """The slope that leaves the least of ‖y_step - Σ_j b_j y_j‖, as a share of the line's through both residuals.

@@ -8,25 +8,51 @@ import attrs
 import numpy as np
 
 from cachekit import COMPUTED, SKIPPED, LinearPredictor
+from cachekit_gramcache.correcting import Correction
 from cachekit_gramcache.outputs import Array, Outputs
 
 State: TypeAlias = tuple[int, ...]
 """The last computed steps, oldest first: as many as the predictor keeps."""
 
 
-def stretch_costs(outputs: Outputs, sizes: Array, predictor: LinearPredictor, kept: State, longest: int) -> Array:
-    """‖E‖² = cᵀ G c of the stretches of 0, 1, ... `longest` skipped steps after the computed steps `kept`.
+STALE = 0.6
+"""How much of ‖E‖² a stretch still costs per κ, since the step that corrects it ran on latents that were off."""
 
-    E = Σ_t w_t (y_t - Σ_j b[t, j] y_j): the error that the sampler gathers over the stretch, with `sizes` w_t.
+
+def stretch_costs(
+    outputs: Outputs,
+    sizes: Array,
+    predictor: LinearPredictor,
+    kept: State,
+    longest: int,
+    correction: Correction | None = None,
+) -> Array:
+    """‖E‖² of the stretches of 0, 1, ... `longest` skipped steps after the computed steps `kept`.
+
+    E is the error that the sampler gathers over the stretch, with `sizes` for its steps (`Outputs.missed`). Where it is
+    corrected at its end, (1 - κ) E and κ times what the correction leaves stay of it, and a share of E itself.
     """
-    last = kept[-1]
-    terms = np.zeros((longest + 1, len(sizes)))
-    for position, step in enumerate(range(last + 1, last + 1 + longest), start=1):
-        terms[position, step] = sizes[step]
-        terms[position, list(kept)] -= sizes[step] * outputs.weights(kept, predictor.weights(kept, step))
-    combinations = terms.cumsum(axis=0)
-    costs: Array = ((combinations @ outputs.gram) * combinations).sum(axis=1)
-    return costs.clip(min=0.0)
+    missed = outputs.missed(sizes, predictor, kept, longest)
+    costs = outputs.squared(missed)
+    if correction is not None:  # no computed step stands behind the last one to correct it
+        lengths = range(1, min(longest, len(sizes) - 2 - kept[-1]) + 1)
+        ends = [corrected(missed[length], sizes, correction, kept, length) for length in lengths]
+        if ends:
+            left, strengths = np.stack([left for left, _ in ends]), np.array([strength for _, strength in ends])
+            costs[1 : len(ends) + 1] = outputs.squared(left) + STALE * strengths * costs[1 : len(ends) + 1]
+    return costs
+
+
+def corrected(missed: Array, sizes: Array, correction: Correction, kept: State, length: int) -> tuple[Array, float]:
+    """What is left of a stretch's E once the step behind it has corrected it, and κ."""
+    last, after = kept[-1], kept[-1] + 1 + length
+    stretch = slice(last + 1, after)
+    shares, strength = correction.of(kept, after)
+    left = (1 - strength) * missed
+    left[stretch] += strength * sizes[stretch]
+    left[last] -= strength * (sizes[stretch] @ (1 - shares))
+    left[after] -= strength * (sizes[stretch] @ shares)
+    return left, strength
 
 
 @attrs.frozen(eq=False)
@@ -49,7 +75,15 @@ class Plans:
         return "".join(marks)
 
 
-def plan_all(outputs: Outputs, sizes: Array, predictor: LinearPredictor, *, max_gap: int, retained: int = 1) -> Plans:
+def plan_all(
+    outputs: Outputs,
+    sizes: Array,
+    predictor: LinearPredictor,
+    *,
+    max_gap: int,
+    retained: int = 1,
+    correction: Correction | None = None,
+) -> Plans:
     """Dynamic programming over the last `predictor.history` computed steps, for all numbers of computed steps at once.
 
     `sizes` `[N]` is how much each step's error counts; the first `retained` steps are computed. Of all ways to reach a
@@ -66,7 +100,7 @@ def plan_all(outputs: Outputs, sizes: Array, predictor: LinearPredictor, *, max_
     for last in range(steps):
         for state in waiting[last]:
             longest = min(max_gap, steps - 1 - last) if last + 1 >= retained else 0
-            costs = stretch_costs(outputs, sizes, predictor, state, longest)
+            costs = stretch_costs(outputs, sizes, predictor, state, longest, correction)
             for gap, cost in enumerate(costs):
                 reached = best[state] + cost
                 following = last + gap + 1

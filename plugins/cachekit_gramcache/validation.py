@@ -40,20 +40,37 @@ def linear(predictor: Predictor) -> LinearPredictor:
     return predictor
 
 
-def check_count(count: int, steps: int, predictor: LinearPredictor, *, retained: int, max_gap: int) -> None:
-    """CachekitError where no pattern of `steps` has `count` computed ones, the first `retained` among them."""
+def retained_steps(count: int, steps: int, ratio: float) -> int:
+    """How many of the first steps are computed in any case: that share of all, but half of the computed ones at most.
+
+    With few computed steps more would leave too little for the rest.
+    """
+    return max(1, min(int(steps * ratio), count // 2) if count < steps else int(steps * ratio))
+
+
+def longest_gap(count: int, steps: int, max_gap: int | None) -> int:
+    """The longest stretch of skipped steps that a plan may have: as told, or 1¾ times the way from one computed step to
+    the next if they were spread evenly, since what a longer one costs is not foreseen well."""
+    return max(1, 7 * steps // (4 * count)) if max_gap is None else max_gap
+
+
+def check_count(count: int, steps: int, predictor: LinearPredictor, *, ratio: float, max_gap: int | None) -> None:
+    """CachekitError where no pattern of `steps` has `count` computed ones, the retained first ones among them."""
     if count > steps:
         raise CachekitError(f"{count} steps can't be computed of {steps}; set computed to less")
-    reasons = {
-        f"{type(predictor).__name__} predicts from {predictor.history}": min(predictor.history, steps),
-        f"the first {retained} are computed in any case (retention_ratio)": retained,
-        f"they leave a stretch longer than max_gap {max_gap}": (
-            retained + max(0, math.ceil((steps - retained - max_gap) / (max_gap + 1)))
-        ),
-    }
-    least = max(reasons.values())
-    for reason, needed in reasons.items():
-        if count < needed:
+
+    def needed(count: int) -> dict[str, int]:
+        retained, longest = retained_steps(count, steps, ratio), longest_gap(count, steps, max_gap)
+        return {
+            f"{type(predictor).__name__} predicts from {predictor.history}": min(predictor.history, steps),
+            f"they leave a stretch longer than max_gap {longest}": (
+                retained + max(0, math.ceil((steps - retained - longest) / (longest + 1)))
+            ),
+        }
+
+    for reason, least in needed(count).items():
+        if count < least:
+            least = next(other for other in range(least, steps + 1) if max(needed(other).values()) <= other)
             raise CachekitError(
                 f"{count} of {steps} steps are too few to compute, because {reason}; set computed to at least {least} "
                 f"(or speedup to at most {math.floor(100 * steps / least) / 100:g})"

@@ -11,6 +11,7 @@ that makes it least, and of all paths through so many computed steps the one of 
 
 from __future__ import annotations
 
+import importlib.resources
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -69,7 +70,7 @@ class MeanCache(cachekit.Strategy):
 
 @cachekit.hookimpl
 def cachekit_strategies(register: cachekit.RegisterStrategy) -> None:
-    register("meancache", MeanCache)
+    register("meancache", MeanCache, profiles=importlib.resources.files(__name__) / "profiles")
 
 
 @cachekit.hookimpl

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cachekit.errors import CachekitError
+from cachekit.opensora.mini.model import OpenSoraMini
 from cachekit.opensora.sampler import RFlowSampler
 from cachekit.opensora.solvers import SOLVERS, even_timesteps, solver_named, spaced
 
@@ -64,3 +65,8 @@ def test_an_unknown_solver_is_refused_with_the_known_ones() -> None:
     with pytest.raises(CachekitError, match="ab2"):
         solver_named("ab3")
     assert math.isfinite(run("dpm2m", 2))
+
+
+@pytest.mark.parametrize(("solver", "known"), [(None, True), ("euler", True), ("ab2", False), ("dpm2m", False)])
+def test_only_eulers_steps_are_told_as_eulers(solver: str | None, known: bool) -> None:
+    assert OpenSoraMini(solver=solver).euler is known

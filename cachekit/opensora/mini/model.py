@@ -10,7 +10,7 @@ import attrs
 from cachekit.interface.model import Model
 from cachekit.opensora.adapter import opensora_architecture
 from cachekit.opensora.mini.config import transformer_sizes
-from cachekit.opensora.solvers import even_timesteps, solver_field, spacing_field
+from cachekit.opensora.solvers import even_timesteps, is_euler, solver_field, spacing_field
 
 if TYPE_CHECKING:
     from cachekit.opensora.mini.pipeline import MiniPipeline
@@ -54,6 +54,10 @@ class OpenSoraMini(Model):
     def weights_path(self) -> Path:
         """The weights file: the shipped one unless another was given."""
         return Path(self.weights) if self.weights is not None else Path(__file__).with_name("weights.safetensors")
+
+    @property
+    def euler(self) -> bool:
+        return is_euler(self.solver)
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
         return even_timesteps(steps, self.spacing)

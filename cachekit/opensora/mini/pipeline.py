@@ -21,7 +21,7 @@ from cachekit.opensora.mini.autoencoder import Autoencoder, AutoencoderConfig
 from cachekit.opensora.mini.config import read_config, transformer_sizes
 from cachekit.opensora.mini.text import TextConfig, TextEncoder, tokenize, unknown_words
 from cachekit.opensora.sampler import RFlowSampler
-from cachekit.opensora.solvers import even_timesteps
+from cachekit.opensora.solvers import even_timesteps, is_euler
 from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
 from cachekit.opensora.weights import check_keys
 
@@ -49,6 +49,10 @@ class MiniPipeline(Pipeline):
     calls_per_step: int = 1
     guidance_in_batch: bool = True
     fps: float = scenes.FPS
+
+    @property
+    def euler(self) -> bool:  # type: ignore[override]
+        return is_euler(self.solver)
 
     @property
     def device(self) -> torch.device:

@@ -1,4 +1,8 @@
-"""The mini's text encoder: a learned embedding of the few dozen words that its world has."""
+"""The mini's text encoder: a learned embedding of the few dozen words that its world has, phrase by phrase.
+
+Which words belong together is what a picture of two objects hangs on, so a phrase's words are mixed with each other and
+with no other phrase's: each caption token knows the whole of its object, and which one of the sentence's it is.
+"""
 
 import re
 
@@ -18,6 +22,8 @@ WORDS = tuple(
 )
 """Every word the model has been taught, in the order of its embedding."""
 _NUMBER = {word: number for number, word in enumerate((PADDING, *WORDS))}
+ROLES = 4
+"""What a phrase may be: the background, the first, second or any later object."""
 
 
 @attrs.frozen
@@ -48,14 +54,31 @@ def tokenize(prompt: str, max_length: int) -> list[int]:
     return [_NUMBER[word] for word in known[:max_length]]
 
 
+def phrases(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The phrase that each word of `[B, L]` is in, counted from 0 (-1 where the prompt has ended), and its role.
+
+    "and" begins an object's phrase and "over" the background's. Roles are 0 for the background, 1, 2 and 3 for the
+    first, second and later objects.
+    """
+    joins, leads = tokens == _NUMBER["and"], tokens == _NUMBER["over"]
+    phrase = (joins | leads).cumsum(1)
+    last_join, last_lead = (
+        (marks * torch.arange(1, tokens.shape[1] + 1, device=tokens.device)).cummax(1).values
+        for marks in (joins, leads)
+    )
+    role = torch.where(last_lead > last_join, 0, (joins.cumsum(1) + 1).clamp(max=ROLES - 1))
+    return phrase.masked_fill(tokens == 0, -1), role
+
+
 class TextEncoder(nn.Module):
-    """Prompts to caption embeddings: word and position embeddings through a small transformer encoder."""
+    """Prompts to caption embeddings: words, positions and their phrase's role, through attention within each phrase."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
         self.words = nn.Embedding(len(_NUMBER), config.channels, padding_idx=0)
         self.positions = nn.Parameter(torch.randn(config.max_length, config.channels) * 0.02)
+        self.roles = nn.Embedding(ROLES, config.channels)
         layer = nn.TransformerEncoderLayer(
             config.channels, config.heads, 2 * config.channels, dropout=0.0, batch_first=True, norm_first=True
         )
@@ -72,7 +95,8 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Caption embeddings `[B, 1, L, C]` and the mask `[B, L]` (bool) of the words there are."""
-        mask = tokens > 0
-        hidden = self.words(tokens) + self.positions
-        hidden = self.layers(hidden, src_key_padding_mask=~mask)
-        return self.norm(hidden)[:, None], mask
+        phrase, role = phrases(tokens)
+        hidden = self.words(tokens) + self.positions + self.roles(role)
+        together = phrase[:, :, None] == phrase[:, None, :]
+        apart = ~together.repeat_interleave(self.config.heads, dim=0)
+        return self.norm(self.layers(hidden, mask=apart))[:, None], tokens > 0

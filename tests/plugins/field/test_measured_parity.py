@@ -53,10 +53,12 @@ def outputs():
 def test_cem_plans_as_published_from_222_tables_of_errors():
     tables = load_file(FOLDER / "cem.safetensors")
     for run in runs("cem"):
-        if "gap_rules" in run:
-            continue
         strategy = CEM(
-            computed=run["Ns"], interval=run["interval"], weight=run["weighter"], cumulative=run["cumulative"]
+            computed=run["Ns"],
+            interval=run["interval"],
+            weight=run["weighter"],
+            cumulative=run["cumulative"],
+            gap_rules=run.get("gap_rules", ()),
         )
         errors = tables[f"errors.{run['errors']}"].double().numpy()
         if run["pattern"] is None:

@@ -65,11 +65,11 @@ def test_bad_parameters_each_get_a_sentence(params, sentence):
     ("params", "predictor", "sentence"),
     [
         ({"computed": 31}, Taylor(), "31 steps can't be computed of 30"),
-        ({"computed": 2}, Taylor(order=2), r"2 of 30 .* because Taylor predicts from 3; set computed to at least 7"),
-        ({"speedup": 30.0}, Taylor(), r"2 of 30 .* the first 4 are computed in any case \(retention_ratio\)"),
-        ({"computed": 3}, Damped(), r"retention_ratio.*; set computed to at least 7 \(or speedup to at most 4\.28\)"),
-        ({"computed": 6}, Taylor(), r"they leave a stretch longer than max_gap 6; set computed to at least 7"),
-        ({"computed": 4, "retention_ratio": 0}, Taylor(), r"longer than max_gap 6; set computed to at least 5"),
+        ({"computed": 2}, Taylor(order=2), r"2 of 30 .* because Taylor predicts from 3; set computed to at least 3"),
+        ({"speedup": 30.0, "max_gap": 10}, Taylor(), r"2 of 30 .* longer than max_gap 10; .* at least 3"),
+        ({"computed": 3, "max_gap": 6}, Damped(), r"set computed to at least 6 \(or speedup to at most 5\)"),
+        ({"computed": 5, "max_gap": 6}, Taylor(), r"they leave a stretch longer than max_gap 6; .* at least 6"),
+        ({"computed": 4, "max_gap": 6, "retention_ratio": 0}, Taylor(), r"max_gap 6; set computed to at least 5"),
         ({"computed": 5, "max_gap": 3, "retention_ratio": 0}, Reuse(), r"longer than max_gap 3; .* at least 8"),
         ({}, Taylor(order=4), r"at most 4 residuals, .* and Taylor keeps 5; use one of lower order"),
         ({}, Opaque(), r"Opaque does not say its weights; use damped, reuse or taylor"),
@@ -80,14 +80,17 @@ def test_a_count_that_no_pattern_has_is_refused(measured, params, predictor, sen
         GramCache(**params, **measured(30)).plan(cachekit.Run(30, predictor))
 
 
-@pytest.mark.parametrize("params", [{"computed": 1}, {"computed": 6}, {"speedup": 9.0}, {"computed": 2, "max_gap": 2}])
+@pytest.mark.parametrize(
+    "params",
+    [{"computed": 1, "max_gap": 9}, {"computed": 5, "max_gap": 6}, {"speedup": 16.0, "max_gap": 4}, {"computed": 1}],
+)
 @pytest.mark.parametrize("predictor", [Damped(), Reuse(), Taylor(order=3)])
 def test_what_a_refused_count_is_advised_works(measured, params, predictor):
     run = cachekit.Run(30, predictor)
     with pytest.raises(cachekit.CachekitError) as refusal:
         GramCache(**params, **measured(30)).plan(run)
     least, speedup = re.search(r"at least (\d+) \(or speedup to at most ([\d.]+)\)", str(refusal.value)).groups()
-    rest = {"max_gap": params.get("max_gap", 6), **measured(30)}
+    rest = {"max_gap": params.get("max_gap"), **measured(30)}
     assert GramCache(computed=int(least), **rest).plan(run).count("X") == int(least)
     assert GramCache(speedup=float(speedup), **rest).plan(run).count("X") == int(least)
     with pytest.raises(cachekit.CachekitError, match="too few"):

@@ -62,8 +62,9 @@ def test_every_count_gets_the_best_of_all_patterns(rows, scales, outputs, kind, 
         assert plans.pattern(count) == pattern
 
 
-def test_fifty_steps_are_planned_within_a_second(measured):
-    run = cachekit.Run(50, Damped())
+@pytest.mark.parametrize("euler", [False, True])
+def test_fifty_steps_are_planned_within_a_second(measured, euler):
+    run = cachekit.Run(50, Damped(), euler=euler)
     began = time.process_time()
     GramCache(**measured(50)).plan(run)
     assert time.process_time() - began < 1.0
@@ -95,7 +96,7 @@ def test_the_plan_follows_the_predictor(measured):
 
 def test_the_plan_counts_on_the_slopes_that_the_run_goes_with(measured, outputs):
     strategy, run = GramCache(computed=9, **measured(30, seed=3)), cachekit.Run(30, Damped())
-    options = {"max_gap": 6, "retained": 4}
+    options = {"max_gap": 5, "retained": 4}
     fitted = plan_all(strategy.outputs(run), strategy.sizes(run), strategy.fit_predictor(run), **options)
     fixed = plan_all(strategy.outputs(run), strategy.sizes(run), Damped(), **options)
     assert strategy.plan(run) == fitted.pattern(9) != fixed.pattern(9)
@@ -115,7 +116,13 @@ def test_the_first_steps_are_computed_in_any_case(measured):
     run = cachekit.Run(30, Reuse())
     assert not GramCache(computed=9, retention_ratio=0, **measured(30)).plan(run).startswith("XXX")
     assert GramCache(computed=9, **measured(30)).plan(run).startswith("XXXX")
-    assert GramCache(computed=9, retention_ratio=0.2, **measured(30)).plan(run).startswith("XXXXXX")
+    assert GramCache(computed=12, retention_ratio=0.2, **measured(30)).plan(run).startswith("XXXXXX")
+
+
+def test_no_more_than_half_of_the_computed_steps_are_the_first_ones(measured):
+    for computed, first in ((6, 3), (5, 2)):
+        plan = GramCache(computed=computed, retention_ratio=1, **measured(30)).plan(cachekit.Run(30, Damped()))
+        assert (plan.count("X"), plan[: first + 1]) == (computed, "X" * first + ".")
 
 
 def test_an_early_error_counts_for_more_than_a_late_one(measured):
@@ -123,19 +130,24 @@ def test_an_early_error_counts_for_more_than_a_late_one(measured):
     assert strategy.sizes(run) == pytest.approx([0.25 * level**0.5 for level in (1, 0.75, 0.5, 0.25)])
 
 
+def test_a_further_step_never_costs_more_within_the_same_bounds(measured):
+    outlook = GramCache(max_gap=6, retention_ratio=0, **measured(20)).outlook(cachekit.Run(20, Taylor()))
+    errors = [row[outlook.columns.index("predicted error %")] for row in outlook.rows]
+    assert errors == sorted(errors, reverse=True)
+
+
 def test_the_outlook_tells_the_error_of_each_count_and_falls_to_nothing(measured):
     run = cachekit.Run(20, Taylor())
     outlook = GramCache(**measured(20)).outlook(run)
     errors = [row[outlook.columns.index("predicted error %")] for row in outlook.rows]
-    assert [row[0] for row in outlook.rows] == list(range(5, 21))
-    assert errors == sorted(errors, reverse=True)
-    assert errors[0] > 0
+    assert [row[0] for row in outlook.rows] == list(range(2, 21))
+    assert errors[0] == max(errors) > 0
     assert errors[-1] == 0
     assert all(row[-1].count("X") == row[0] for row in outlook.rows)
     strategy = GramCache(**measured(20))
     sizes, gram = strategy.sizes(run), strategy.outputs(run).gram
-    share = np.sqrt(strategy.plans(run).costs[7] / (sizes @ gram @ sizes))
-    assert errors[2] == pytest.approx(100 * share, rel=5e-3)
+    share = np.sqrt(strategy.plans(run, **strategy.bounds(run, 7)).costs[7] / (sizes @ gram @ sizes))
+    assert errors[5] == pytest.approx(100 * share, rel=5e-3)
 
 
 def test_a_run_follows_the_plan(transformer, run, measured):

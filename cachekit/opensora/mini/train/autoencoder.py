@@ -1,4 +1,4 @@
-"""Stage 1: train the autoencoder on rendered clips."""
+"""Stage 1: train the autoencoder on rendered clips; stage 3: its decoder alone, once the transformer is there."""
 
 from pathlib import Path
 
@@ -66,6 +66,45 @@ def train_autoencoder(folder: Path, clips: Clips, recipe: AutoencoderRecipe) -> 
     checkpoint.save(recipe.steps)
     measure_latents(model, clips)
     return model.eval()
+
+
+@attrs.frozen
+class DecoderRecipe:
+    steps: int = 400
+    batch: int = 8
+    learning_rate: float = 6e-4
+    latent_noise: float = 0.1
+    """Noise added to the normalised latents, as in the first stage."""
+    loss: AutoencoderRecipe = AutoencoderRecipe()
+    """Whose weights the loss has."""
+    seed: int = 0
+
+
+def train_decoder(folder: Path, model: Autoencoder, latents: torch.Tensor, clips: Clips, recipe: DecoderRecipe) -> None:
+    """Train the decoder on while the encoder stands: the latents `[N, C, t, h, w]` of the clips stay what they are."""
+    decoder = [
+        parameter for name, parameter in model.named_parameters() if name.startswith(("from_latents.", "decode_"))
+    ]
+    optimizer = torch.optim.AdamW(decoder, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=1e-4)
+    checkpoint = Checkpoint(folder / "decoder.pt", {"model": model, "optimizer": optimizer})
+    log = ProgressLog(every=20)
+    mean, deviation = (values[:, None, None, None] for values in (model.latent_mean, model.latent_std))
+    for step in range(checkpoint.load(), recipe.steps):
+        generator = step_generator(recipe.seed, step)
+        chosen = torch.randint(len(latents), (recipe.batch,), generator=generator)
+        video, mask = clips.batch(chosen)
+        noise = torch.randn(recipe.batch, *latents.shape[1:], generator=generator) * recipe.latent_noise
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * warmup_then_decay(step, recipe.steps, warmup=20, decay_share=0.7)
+        decoded = model.raw_decode((latents[chosen] + noise) * deviation + mean)
+        loss = reconstruction_loss(decoded, video, mask, recipe.loss)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(decoder, 1.0)
+        optimizer.step()
+        log.step(step, loss.item())
+        checkpoint.save_when_due(step + 1)
+    checkpoint.save(recipe.steps)
 
 
 @torch.no_grad()

@@ -21,12 +21,14 @@ class Clips:
         return self.frames[indices].float() / 127.5 - 1, self.masks[indices].float()
 
 
-def render_clips(count: int, seed: int) -> Clips:
-    """`count` seeded clips of training sentences (none held out)."""
+def render_clips(count: int, seed: int, *, single_share: float = 0.6) -> Clips:
+    """`count` seeded clips of training sentences (none held out), this share of them of one object."""
     frames = torch.empty(count, 3, scenes.FRAMES, scenes.HEIGHT, scenes.WIDTH, dtype=torch.uint8)
     masks = torch.empty(count, scenes.FRAMES, scenes.HEIGHT, scenes.WIDTH, dtype=torch.bool)
     prompts = []
-    for i, scene in zip(range(count), scenes.draw_scenes(seed, held_out=False), strict=False):
+    for i, scene in zip(
+        range(count), scenes.draw_scenes(seed, held_out=False, single_share=single_share), strict=False
+    ):
         clip, mask = scenes.render(scene, seed=seed * count + i)
         frames[i] = ((clip + 1) * 127.5).round().to(torch.uint8)
         masks[i] = mask > 0.05

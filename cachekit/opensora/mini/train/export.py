@@ -1,11 +1,11 @@
-"""Stage 3: one safetensors file in half precision, with the sizes in its metadata."""
+"""Stage 4: one safetensors file in half precision, with the sizes in its metadata."""
 
 import json
 from pathlib import Path
 
 import attrs
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cachekit.opensora.mini.autoencoder import Autoencoder
@@ -26,3 +26,11 @@ def export(path: Path, autoencoder: Autoencoder, flow: Flow) -> None:
         "transformer": attrs.asdict(MINI_CONFIG),
     }
     save_file(tensors, path, metadata={"config": json.dumps(config)})
+
+
+def read_part(path: Path, name: str) -> dict[str, torch.Tensor]:
+    """The tensors of one part (`autoencoder`, `text` or `transformer`) of a weights file, in float32."""
+    prefix = f"{name}."
+    return {
+        key.removeprefix(prefix): tensor.float() for key, tensor in load_file(path).items() if key.startswith(prefix)
+    }

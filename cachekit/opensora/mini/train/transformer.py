@@ -1,22 +1,27 @@
 """Stage 2: train the transformer and its text encoder as a rectified flow on the clips' latents."""
 
 import math
+import socket
 from pathlib import Path
 
 import attrs
 import torch
-from torch import nn
+from safetensors.torch import load_file
+from torch import distributed, multiprocessing, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cachekit.opensora.mini import scenes
 from cachekit.opensora.mini.autoencoder import Autoencoder
 from cachekit.opensora.mini.text import TextConfig, TextEncoder
 from cachekit.opensora.mini.train.checkpoints import Checkpoint, ProgressLog, step_generator, warmup_then_decay
-from cachekit.opensora.mini.train.clips import render_clips
+from cachekit.opensora.mini.train.clips import Clips, render_clips
+from cachekit.opensora.mini.train.muon import Muon
 from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
 
 CHUNK = 1000
 """Clips rendered at a time."""
+SINGLE_SHARE = 0.3
+"""Clips of one object; the rest have two, which is what is hard."""
 
 MINI_CONFIG = STDiT3Config(
     in_channels=8,
@@ -32,15 +37,21 @@ MINI_CONFIG = STDiT3Config(
 
 @attrs.frozen
 class TransformerRecipe:
-    steps: int = 3600
-    batch: int = 48
-    muon_learning_rate: float = 0.01
-    """For the matrices of the blocks (torch.optim.Muon)."""
-    adamw_learning_rate: float = 1e-3
+    steps: int = 700
+    batch: int = 24
+    """Over all workers."""
+    muon_learning_rate: float = 0.006
+    """For the matrices of the blocks."""
+    adamw_learning_rate: float = 8e-4
     """For everything else."""
-    ema: float = 0.998
+    ema: float = 0.99
+    time_mean: float = 1.0
+    time_deviation: float = 1.2
+    """Times are logistic of a normal: most are near noise, where it is settled what stands where."""
+    workers: int = 2
+    """Processes of one thread each, which share a step's batch: they wait for each other once a step, threads at every
+    operation."""
     seed: int = 0
-    compile: bool = True
 
 
 class Flow(nn.Module):
@@ -71,22 +82,43 @@ class EncodedClips:
     latents: torch.Tensor
     prompts: list[str]
 
+    @classmethod
+    def read(cls, folder: Path) -> "EncodedClips":
+        """All chunks in a folder of `encode_clips`."""
+        chunks = [torch.load(path, weights_only=True) for path in sorted(folder.glob("*.pt"))]
+        return cls(
+            torch.cat([chunk["latents"] for chunk in chunks]),
+            [prompt for chunk in chunks for prompt in chunk["prompts"]],
+        )
+
+
+def render_chunk(count: int, seed: int) -> Clips:
+    return render_clips(count, seed, single_share=SINGLE_SHARE)
+
+
+def render_chunks(count: int, seed: int) -> Clips:
+    """The first `count` clips that `encode_clips` encodes, as they look."""
+    chunks = [render_chunk(min(CHUNK, count - first), seed + first // CHUNK) for first in range(0, count, CHUNK)]
+    return Clips(
+        torch.cat([chunk.frames for chunk in chunks]),
+        torch.cat([chunk.masks for chunk in chunks]),
+        [prompt for chunk in chunks for prompt in chunk.prompts],
+    )
+
 
 @torch.no_grad()
-def encode_clips(path: Path, autoencoder: Autoencoder, count: int, seed: int) -> EncodedClips:
-    """Render and encode `count` clips, a few at a time; kept in `path`, and read from there where it exists."""
-    if path.exists():
-        return EncodedClips(**torch.load(path, weights_only=True))
-    latents, prompts = [], []
+def encode_clips(folder: Path, autoencoder: Autoencoder, count: int, seed: int) -> None:
+    """Render and encode `count` clips, a file a thousand in `folder`; files that are there stay."""
+    folder.mkdir(exist_ok=True)
     for chunk in range(math.ceil(count / CHUNK)):
-        clips = render_clips(min(CHUNK, count - chunk * CHUNK), seed + chunk)
-        for indices in torch.arange(len(clips.prompts)).split(32):
-            with torch.autocast("cpu", torch.bfloat16):
-                latents.append(autoencoder.encode(clips.batch(indices)[0]).float())
-        prompts += clips.prompts
-    encoded = EncodedClips(torch.cat(latents), prompts)
-    torch.save(attrs.asdict(encoded), path)
-    return encoded
+        path = folder / f"{chunk:04d}.pt"
+        if path.exists():
+            continue
+        clips = render_chunk(min(CHUNK, count - chunk * CHUNK), seed + chunk)
+        encoded = [
+            autoencoder.encode(clips.batch(indices)[0]) for indices in torch.arange(len(clips.prompts)).split(25)
+        ]
+        torch.save({"latents": torch.cat(encoded), "prompts": clips.prompts}, path)
 
 
 def split_parameters(flow: Flow) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -100,42 +132,73 @@ def split_parameters(flow: Flow) -> tuple[list[nn.Parameter], list[nn.Parameter]
     return matrices, others
 
 
-def train_transformer(folder: Path, clips: EncodedClips, recipe: TransformerRecipe) -> Flow:
-    """Train (or go on training) in `folder`; returns the moving average of the weights."""
+def train_transformer(folder: Path, latents: Path, start: Path | None, recipe: TransformerRecipe) -> Flow:
+    """Train (or go on training) in `folder` on encoded clips; returns the moving average of the weights.
+
+    `start` is a weights file whose text encoder and transformer training begins with.
+    """
+    port = socket.create_server(("localhost", 0))
+    address = f"tcp://localhost:{port.getsockname()[1]}"
+    port.close()
+    multiprocessing.spawn(_work, (address, folder, latents, start, recipe), nprocs=recipe.workers)
+    average = AveragedModel(Flow())
+    Checkpoint(folder / "transformer.pt", {"average": average}).load()
+    averaged = average.module
+    assert isinstance(averaged, Flow)
+    return averaged.eval()
+
+
+def _work(rank: int, address: str, folder: Path, latents: Path, start: Path | None, recipe: TransformerRecipe) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=recipe.workers)
+    clips = EncodedClips.read(latents)
     torch.manual_seed(recipe.seed)
     flow = Flow()
+    if start is not None:
+        known = {key: tensor.float() for key, tensor in load_file(start).items()}
+        flow.load_state_dict({key: known.get(key, tensor) for key, tensor in flow.state_dict().items()})
     average = AveragedModel(flow, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
     matrices, others = split_parameters(flow)
-    muon = torch.optim.Muon(matrices, lr=recipe.muon_learning_rate, weight_decay=0.01)
+    muon = Muon(matrices, lr=recipe.muon_learning_rate)
     adamw = torch.optim.AdamW(others, lr=recipe.adamw_learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     rates = {muon: recipe.muon_learning_rate, adamw: recipe.adamw_learning_rate}
-    parts = {"flow": flow, "average": average, "muon": muon, "adamw": adamw}
-    checkpoint = Checkpoint(folder / "transformer.pt", parts)
-    log = ProgressLog(every=50)
+    checkpoint = Checkpoint(folder / "transformer.pt", {"flow": flow, "average": average, "muon": muon, "adamw": adamw})
+    log = ProgressLog(every=20)
     tokens = flow.text.tokens(clips.prompts)
-    loss_of = torch.compile(flow) if recipe.compile else flow
     for step in range(checkpoint.load(), recipe.steps):
         generator = step_generator(recipe.seed, step)
-        torch.manual_seed(step)
+        torch.manual_seed(step * recipe.workers + rank)
         chosen = torch.randint(len(clips.prompts), (recipe.batch,), generator=generator)
-        clean = clips.latents[chosen]
-        noise = torch.randn(clean.shape, generator=generator)
-        t = torch.sigmoid(torch.randn(recipe.batch, generator=generator))
-        factor = warmup_then_decay(step, recipe.steps, warmup=100, decay_share=0.4)
+        noise = torch.randn(recipe.batch, *clips.latents.shape[1:], generator=generator)
+        normal = torch.randn(recipe.batch, generator=generator)
+        t = torch.sigmoid(recipe.time_mean + recipe.time_deviation * normal)
+        own = slice(rank, None, recipe.workers)
+        factor = warmup_then_decay(step, recipe.steps, warmup=50, decay_share=0.5)
         for optimizer, rate in rates.items():
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        loss = loss_of(clean, noise, t, tokens[chosen])
+        loss = flow(clips.latents[chosen[own]], noise[own], t[own], tokens[chosen[own]])
         for optimizer in rates:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients([*matrices, *others])
         torch.nn.utils.clip_grad_norm_(flow.parameters(), 1.0)
         for optimizer in rates:
             optimizer.step()
         average.update_parameters(flow)
-        log.step(step, loss.item())
-        checkpoint.save_when_due(step + 1)
-    checkpoint.save(recipe.steps)
-    averaged = average.module
-    assert isinstance(averaged, Flow)
-    return averaged.eval()
+        if rank == 0:
+            log.step(step, loss.item())
+            checkpoint.save_when_due(step + 1)
+    if rank == 0:
+        checkpoint.save(recipe.steps)
+    distributed.destroy_process_group()
+
+
+def average_gradients(parameters: list[nn.Parameter]) -> None:
+    """Each parameter's gradient becomes its mean over the workers."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
