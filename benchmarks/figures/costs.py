@@ -8,22 +8,22 @@ from benchmarks.figures.pages import table
 
 def attaching_table(kept: Kept) -> str:
     """`cachekit bench`, beside what it may be at most."""
-    steps, loop, held = (kept.found[key] for key in ("steps", "mini_loop", "held"))
+    steps, loop, held = (kept.found[key] for key in ("steps", "loop", "held"))
     rows = [
-        [f"{what}, {how}", f"{figures[key]:.3f}", str(most[how])]
+        [f"{what}, {how}", "{median:.3f} ({low:.3f} to {high:.3f})".format(**figures[key]), str(most[how])]
         for what, key, most in (
-            ("attached computed step / bare step", "computed_over_bare", {"eager": 1.01, "compiled": 1.02}),
+            ("attached computed step / bare step", "computed_over_bare", {"eager": 1.01, "inductor": 1.02}),
             (
                 "attached skipped step / the same forward with its blocks replaced by nothing",
                 "skipped_over_floor",
-                {"eager": 1.05, "compiled": "1.10"},
+                {"eager": 1.05, "inductor": "1.10"},
             ),
         )
         for how, figures in steps.items()
     ]
     parts = "a MagCache run of the embedded model's loop / (computed * bare step + skipped * floor)"
     rows.append([parts, f"{loop['over_its_parts']:.3f}", "1.05"])
-    residuals = ", ".join(f"`{one['predictor']}` {one['bytes'] / one['residual_bytes']:g}" for one in held)
+    residuals = ", ".join(f"`{one['predictor']}` {one['residuals']:g}" for one in held)
     return table(["what", "measured", "at most"], [*rows, ["residuals held between steps", residuals, ""]])
 
 
@@ -67,23 +67,41 @@ def dealing_table(kept: Kept) -> str:
     return table([*head, "driver's MiB when all workers were there, at the end"], rows)
 
 
+def peers_table(kept: Kept) -> str:
+    """Milliseconds of a computed and of a skipped call, each way beside the others."""
+    models = list(kept.found)
+    head = [f"{model} {kind}" for model in models for kind in ("computed", "skipped")]
+    rows = [
+        [way, *(cell_of(kept.found[model][way][kind]) for model in models for kind in ("computed", "skipped"))]
+        for way in kept.found[models[0]]
+    ]
+    return table(["", *head], rows)
+
+
+def cell_of(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds:.2f}"
+
+
 def sharing_table(kept: Kept) -> str:
-    """Shares and Ray's workers beside one process: bytes, cost and kills."""
-    same, cost, kills = (kept.found[key] for key in ("bytes", "cost", "kills"))
-    equal = [name for name, is_equal in same["equal"].items() if is_equal]
+    """Shares and Ray's workers beside one process: bytes, kills and, where it was measured, cost."""
+    same, kills = kept.found["bytes"], kept.found["kills"]
     right = kills["ended_as_one_process"]
-    milliseconds = cost["milliseconds"]
+    equal = [name for name, is_equal in same["equal"].items() if is_equal]
     rows = [
         [f"{same['videos']} videos: files equal to one process's, byte for byte", "; ".join(equal)],
         [f"kill -9 of a worker, {kills['worker_kills']} runs: ended as one undisturbed", str(right["workers"])],
         [f"kill -9 of the driver, {kills['driver_kills']} runs: gone on with, ended so", str(right["drivers"])],
         ["finished videos lost by a kill", str(kills["lost"])],
-        ["a video of one process alone, one thread", f"{milliseconds['alone']:.0f} ms"],
-        ["of two such processes at once, each with its share", f"{milliseconds['two at once']:.0f} ms"],
-        ["of two workers under Ray", f"{milliseconds['two under Ray']:.0f} ms"],
-        [f"Ray over half of one process, {cost['rounds']} paired rounds", f"{cost['over_half_of_one']:.3f}"],
-        ["Ray over two processes at once", f"{cost['over_two_at_once']:.3f}"],
     ]
+    if cost := kept.found.get("cost"):
+        milliseconds = cost["milliseconds"]
+        rows += [
+            ["a video of one process alone, one thread", f"{milliseconds['alone']:.0f} ms"],
+            ["of two such processes at once, each with its share", f"{milliseconds['two at once']:.0f} ms"],
+            ["of two workers under Ray", f"{milliseconds['two under Ray']:.0f} ms"],
+            [f"Ray over half of one process, {cost['rounds']} paired rounds", f"{cost['over_half_of_one']:.3f}"],
+            ["Ray over two processes at once", f"{cost['over_two_at_once']:.3f}"],
+        ]
     return table(["what", "measured"], rows)
 
 

@@ -8,6 +8,7 @@ from benchmarks.figures.costs import (
     attaching_table,
     dealing_table,
     evaluator_table,
+    peers_table,
     sharing_table,
     stages_table,
 )
@@ -48,9 +49,11 @@ MEASUREMENTS = {
         compared(
             "gramcache-parts",
             f"{HELD_OUT} --strategy gramcache:computed=12,10,8:pull=0,0.5,1000 "
-            "--strategy gramcache:computed=12,10,8:retention_ratio=0",
+            "--strategy gramcache:computed=12,10,8:retention_ratio=0 "
+            "--strategy gramcache:computed=12,10,8:correction=0",
         ),
         Measurement("attaching", "cachekit bench", lambda found: found),
+        Measurement("peers", "python benchmarks/peers.py --rounds 8", lambda found: found),
         Measurement("adherence", "python -m cachekit.opensora.mini.adherence", lambda found: found),
         Measurement("evaluator", "python benchmarks/evaluator.py", lambda found: found),
         Measurement("opensora-small", "python benchmarks/opensora_small.py", lambda found: found),
@@ -86,6 +89,7 @@ FIGURES = {
         rivals("gramcache-50-steps", (20, 16, 13)),
         Figure("gramcache-parts", MEASUREMENTS["gramcache-parts"], whole_table),
         Figure("attaching", MEASUREMENTS["attaching"], attaching_table),
+        Figure("peers", MEASUREMENTS["peers"], peers_table),
         Figure("adherence", MEASUREMENTS["adherence"], adherence_table),
         Figure("evaluator", MEASUREMENTS["evaluator"], evaluator_table),
         Figure("opensora-small", MEASUREMENTS["opensora-small"], stages_table),

@@ -7,7 +7,8 @@ from pathlib import Path
 import attrs
 import torch
 from safetensors.torch import load_file
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from torch.multiprocessing.spawn import spawn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cachekit.opensora.mini import scenes
@@ -140,7 +141,7 @@ def train_transformer(folder: Path, latents: Path, start: Path | None, recipe: T
     port = socket.create_server(("localhost", 0))
     address = f"tcp://localhost:{port.getsockname()[1]}"
     port.close()
-    multiprocessing.spawn(_work, (address, folder, latents, start, recipe), nprocs=recipe.workers)
+    spawn(_work, (address, folder, latents, start, recipe), nprocs=recipe.workers)
     average = AveragedModel(Flow())
     Checkpoint(folder / "transformer.pt", {"average": average}).load()
     averaged = average.module
