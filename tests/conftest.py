@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell starts what it runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # threads cost a model this small more than they bring
 
 GOLDEN = Path(__file__).parent / "data" / "opensora"

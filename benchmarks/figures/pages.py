@@ -34,6 +34,8 @@ class Figure:
     """The markdown between the markers, without the lines that say how it was made."""
 
     def text(self) -> str:
+        if not self.measurement.file.exists():
+            return f"Not measured yet on what is shipped: `python -m benchmarks.figures {self.measurement.name}`.\n"
         kept = self.measurement.kept()
         return f"{self.draw(kept)}\n\n{kept.provenance}\n"
 

@@ -164,7 +164,7 @@ class DiffusersModel(Model):
 
     def _scheduler(self) -> Any:
         _, name = self._part("scheduler")
-        return getattr(imported(), name).from_pretrained(self.folder / "scheduler")
+        return getattr(imported(), name).from_config(self._config("scheduler/scheduler_config.json"))
 
     def load(self, *, device: str, dtype: str | None) -> DiffusersPipeline:
         import torch

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from cachekit_magcache import MagCache
-from cachekit_teacache import TeaCache
 
 from cachekit.attaching.attach import all_profiles
 from cachekit.errors import CachekitError
@@ -27,7 +25,7 @@ def test_every_published_model_has_its_profiles() -> None:
 @pytest.mark.parametrize("profile", SHIPPED, ids=lambda p: f"{p.strategy}-{p.model.name}")
 def test_a_published_profile_names_its_source_and_makes_a_strategy(profile) -> None:  # type: ignore[no-untyped-def]
     assert profile.made["source"].startswith("github.com/")
-    kind = {"magcache": MagCache, "teacache": TeaCache}[profile.strategy]
+    kind = get_plugins().strategies[profile.strategy].value
     strategy = kind(**profile.values)
     if profile.strategy == "magcache":
         for branch in range(2 if isinstance(profile.values["ratios"][0], list) else 1):

@@ -9,7 +9,7 @@ from tiny_model import CIRCLE, SQUARE
 pytest.importorskip("ray")
 pytestmark = pytest.mark.usefixtures("ray_here")
 
-THRESH = 0.52
+THRESH = 0.658
 ASKED = [word for prompt in (CIRCLE, SQUARE, "a blue triangle moves up over the sea") for word in ("--prompt", prompt)]
 RAY = ("--ray", "auto", "--workers", 2)
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from tiny_model import CIRCLE, SQUARE
 
-THRESH = 0.52
+THRESH = 0.658
 PROMPTS = (CIRCLE, SQUARE, "a blue triangle moves up over the sea")
 ASKED = [word for prompt in PROMPTS for word in ("--prompt", prompt)]
 

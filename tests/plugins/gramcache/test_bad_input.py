@@ -82,7 +82,7 @@ def test_a_count_that_no_pattern_has_is_refused(measured, params, predictor, sen
 
 @pytest.mark.parametrize(
     "params",
-    [{"computed": 1, "max_gap": 9}, {"computed": 5, "max_gap": 6}, {"speedup": 16.0, "max_gap": 4}, {"computed": 1}],
+    [{"computed": 1, "max_gap": 9}, {"computed": 5, "max_gap": 6}, {"speedup": 16.0, "max_gap": 4}],
 )
 @pytest.mark.parametrize("predictor", [Damped(), Reuse(), Taylor(order=3)])
 def test_what_a_refused_count_is_advised_works(measured, params, predictor):
@@ -95,6 +95,13 @@ def test_what_a_refused_count_is_advised_works(measured, params, predictor):
     assert GramCache(speedup=float(speedup), **rest).plan(run).count("X") == int(least)
     with pytest.raises(cachekit.CachekitError, match="too few"):
         GramCache(computed=int(least) - 1, **rest).plan(run)
+
+
+def test_one_step_is_enough_for_a_predictor_that_repeats_and_for_no_other(measured):
+    one = GramCache(computed=1, **measured(30))
+    assert one.plan(cachekit.Run(30, Reuse())) == "X" + "." * 29
+    with pytest.raises(cachekit.CachekitError, match="too few"):
+        one.plan(cachekit.Run(30, Damped()))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5])
