@@ -19,14 +19,15 @@ def frontier_plot(kept: Kept) -> str:
         if row["quality"]:
             groups.setdefault(group_of(row), []).append((row["computed"], row["quality"]["psnr"]["mean"]))
     with mpl.rc_context({"svg.hashsalt": "cachekit", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(7.5, 4.2), layout="constrained")
+        figure = Figure(figsize=(9.5, 4.5), layout="constrained")
         axes = figure.subplots()
-        for name, points in groups.items():
-            baseline = name.startswith(("uncached", "uniform"))
-            axes.plot(*zip(*sorted(points), strict=True), "o--" if baseline else "o-", label=name, alpha=0.85)
+        colours = mpl.colormaps["tab20"].colors  # type: ignore[attr-defined]
+        for number, (name, points) in enumerate(sorted(groups.items())):
+            line = "o--" if name.startswith(("uncached", "uniform")) else "o-"
+            axes.plot(*zip(*sorted(points), strict=True), line, label=name, color=colours[number % len(colours)])
         axes.set(xlabel="computed steps of 30", ylabel="PSNR against the uncached video (dB)")
         axes.grid(alpha=0.25)
-        axes.legend(fontsize=8, ncols=2)
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
         figure.savefig(FRONTIER, metadata={"Date": None})
     return f"![PSNR against computed steps, for each method]({FRONTIER.relative_to(ROOT)})"
 
