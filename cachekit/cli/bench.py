@@ -91,7 +91,8 @@ def bench(
         shown.finish("what predictors hold")
         if loops:
             shown.start("denoising loops")
-            run, pattern = subject.loop, subject.loop.pattern
+            run = subject.loop()
+            pattern = run.pattern
             timings = loop_timings(run.transformers, run.run, run.attached, loops, shown.step)
             ratio = loop_ratio(timings, pattern.count("X"), len(pattern))
             medians = {name: timings.median(name) for name in timings.rounds}
@@ -122,7 +123,7 @@ def bench(
     out.print(content["machine"])
     out.print(table)
     if loop:
-        out.print(f"{subject.loop.title} / its parts  {loop['over_its_parts']:.3f}   {loop['pattern']}")
+        out.print(f"{run.title} / its parts  {loop['over_its_parts']:.3f}   {loop['pattern']}")
     for h in held:
         out.print(f"{h.predictor} holds {h.bytes / h.residual_bytes:g} residual(s)")
     write_json(content, json_file)

@@ -56,17 +56,12 @@ class Subject:
     """A transformer of the same kind, and a step of it, to see what predictors hold beside a residual."""
     whole_graph: bool
     """Whether its transformer compiles as one graph."""
-    loop: Loop
+    loop: Callable[[], Loop]
+    """Loads what the loop needs that the steps do not."""
 
 
 def shipped(device: str) -> Subject:
     """A random STDiT3 for single steps, and opensora-mini under MagCache for the loop."""
-    plugins = get_plugins()
-    chosen = choose_model(DEFAULT_MODEL, plugins, {})
-    steps = chosen.model.steps
-    cache = choose_cache("magcache", {}, None, None, chosen, steps, plugins)
-    assert cache is not None
-    loop = loop_of(chosen, chosen.model.load(device=device, dtype=None), cache, steps)
     return Subject(
         "STDiT3 of hidden 384, depth 4",
         random_stdit3(device),
@@ -74,8 +69,19 @@ def shipped(device: str) -> Subject:
         guided_call(device, frames=LONG),
         (random_stdit3(device, hidden=48, depth=1), guided_call(device, frames=SHORT)),
         True,
-        attrs.evolve(loop, title=f"MagCache run of {DEFAULT_MODEL}"),
+        partial(mini_loop, device),
     )
+
+
+def mini_loop(device: str) -> Loop:
+    """opensora-mini's loop under MagCache."""
+    plugins = get_plugins()
+    chosen = choose_model(DEFAULT_MODEL, plugins, {})
+    steps = chosen.model.steps
+    cache = choose_cache("magcache", {}, None, None, chosen, steps, plugins)
+    assert cache is not None
+    pipeline = chosen.model.load(device=device, dtype=None)
+    return loop_of(f"MagCache run of {DEFAULT_MODEL}", chosen, pipeline, cache, steps)
 
 
 def of_model(chosen: ChosenModel, *, device: str, dtype: str | None, steps: int | None) -> Subject:
@@ -86,7 +92,7 @@ def of_model(chosen: ChosenModel, *, device: str, dtype: str | None, steps: int 
     plugins = get_plugins()
     every_other = ((COMPUTED + SKIPPED) * count)[:count]
     cache = Cache(Planned(every_other), plugins.predictors["reuse"].value())
-    loop = loop_of(chosen, pipeline, cache, count)
+    loop = loop_of(f"run of {chosen.name}", chosen, pipeline, cache, count)
     transformer = pipeline.transformer
     try:
         args, kwargs = first_call(transformer, loop.run)
@@ -104,15 +110,15 @@ def of_model(chosen: ChosenModel, *, device: str, dtype: str | None, steps: int 
 
     title = f"{type(transformer).__name__} of {chosen.name}"
     small = (transformer, step)
-    return Subject(title, transformer, step, step, small, False, attrs.evolve(loop, title=f"run of {chosen.name}"))
+    return Subject(title, transformer, step, step, small, False, lambda: loop)
 
 
-def loop_of(chosen: ChosenModel, pipeline: Pipeline, cache: Cache, steps: int) -> Loop:
+def loop_of(title: str, chosen: ChosenModel, pipeline: Pipeline, cache: Cache, steps: int) -> Loop:
     """The model's loop on its first example prompt."""
     text = pipeline.encode_text(chosen.model.example_prompts[0])
     guidance = chosen.model.guidance_scale
     return Loop(
-        "",
+        title,
         pipeline.transformers,
         partial(pipeline.denoise, text, seed=0, steps=steps, guidance_scale=guidance),
         partial(attach_cache, pipeline, cache, steps),

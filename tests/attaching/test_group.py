@@ -1,11 +1,10 @@
 """Two processes that share one generation's tokens decide alike, as one process does."""
 
-import socket
-
 import pytest
 import torch
 import torch.distributed as dist
 from ranks import RANKS, TOKENS, generate, strategies, work
+from together import what_ranks_find
 
 pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="torch without gloo")
 
@@ -13,18 +12,7 @@ pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_avai
 @pytest.fixture(scope="module")
 def together():
     """What each of two ranks found."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    ranks = [context.Process(target=work, args=(rank, port, queue)) for rank in range(RANKS)]
-    for process in ranks:
-        process.start()
-    found = dict(queue.get(timeout=120) for _ in ranks)
-    for process in ranks:
-        process.join(60)
-    return found
+    return what_ranks_find(work, RANKS, seconds=120)
 
 
 @pytest.mark.parametrize("name", strategies())

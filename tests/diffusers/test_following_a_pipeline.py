@@ -10,7 +10,7 @@ import torch
 from zoo.checks import SkipAllButFirst, equal
 from zoo.pipelines import PIPELINES
 from zoo.pipelines.video import cogvideox_of
-from zoo.pipelines.wan import flow, unipc, wan_of
+from zoo.pipelines.wan import call_of_its_own, flow, unipc, wan_of
 from zoo.pipes import SmallPipeline, quiet
 
 import cachekit
@@ -190,12 +190,7 @@ def test_a_sampler_without_a_step_index_is_followed_by_its_timesteps():
 
 def test_a_call_outside_the_schedule_is_the_bare_model_s():
     pipe = WAN.make()
-    given = {
-        "hidden_states": torch.ones(1, 4, 2, 4, 4),
-        "timestep": torch.ones(1),
-        "encoder_hidden_states": torch.ones(1, 12, 16),
-        "return_dict": False,
-    }
+    given = call_of_its_own()
     bare = pipe.transformer(**given)
     with cachekit.enable(pipe, SkipAllButFirst()) as enabled:
         made = WAN.run(pipe)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from zoo.checks import SkipAllButFirst, attributes
 from zoo.pipelines import PIPELINES
-from zoo.pipelines.wan import unipc
+from zoo.pipelines.wan import call_of_its_own, unipc
 from zoo.pipes import quiet
 
 import cachekit
@@ -68,12 +68,7 @@ def test_two_pipelines_that_share_a_transformer_are_enabled_one_at_a_time():
 
 def test_a_transformer_called_before_any_run_is_the_bare_one():
     pipe = WAN.make()
-    given = {
-        "hidden_states": torch.ones(1, 4, 2, 4, 4),
-        "timestep": torch.ones(1),
-        "encoder_hidden_states": torch.ones(1, 12, 16),
-        "return_dict": False,
-    }
+    given = call_of_its_own()
     bare = pipe.transformer(**given)[0]
     with cachekit.enable(pipe, SkipAllButFirst()) as enabled:
         for _ in range(3):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 from several import ORDERS, RANKS, SHARED, STRATEGIES, alone, work
+from together import what_ranks_find
 from zoo.pipelines import PIPELINES
 
 import cachekit
@@ -19,18 +19,7 @@ pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_avai
 @pytest.fixture(scope="module")
 def together() -> dict[int, dict[Any, Any]]:
     """What each of two ranks found."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = torch.multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    ranks = [context.Process(target=work, args=(rank, port, queue)) for rank in range(RANKS)]
-    for process in ranks:
-        process.start()
-    found = dict(queue.get(timeout=400) for _ in ranks)
-    for process in ranks:
-        process.join(60)
-    return found
+    return what_ranks_find(work, RANKS, seconds=400)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import diffusers
+import torch
 from PIL import Image
 
 from zoo.models import MODELS
@@ -131,3 +132,13 @@ def skyreels_v2_forcing() -> SmallPipeline:
 
 
 PIPELINES = (wan, wan_unipc, wan22, wan22_ti2v, wan_video_to_video, wan_vace, skyreels_v2, skyreels_v2_forcing)
+
+
+def call_of_its_own() -> dict[str, Any]:
+    """What the small Wan's transformer is called with by somebody who has no pipeline."""
+    return {
+        "hidden_states": torch.ones(1, 4, 2, 4, 4),
+        "timestep": torch.ones(1),
+        "encoder_hidden_states": torch.ones(1, 12, 16),
+        "return_dict": False,
+    }
