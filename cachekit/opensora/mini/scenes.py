@@ -157,6 +157,9 @@ class Field:
 SINGLE_RADIUS, PAIR_RADIUS = (9.0, 12.0), (8.5, 10.0)
 SINGLE_TRAVEL, PAIR_TRAVEL = (24.0, 34.0), (18.0, 24.0)
 """Pixels: how large a sprite is and how far it goes, alone or as one of two."""
+TURN = (0.5 * math.pi, 0.65 * math.pi)
+"""Radians by which a spinning sprite turns in a clip, from upright: 22 to 29 degrees from one latent frame to the next.
+A square that turns by twice that is half-way to looking the same again, and comes out round."""
 
 
 def draw_path(sprite: Sprite, rng: random.Random, field: Field, radius: float, travel: tuple[float, float]) -> Path:
@@ -166,8 +169,7 @@ def draw_path(sprite: Sprite, rng: random.Random, field: Field, radius: float, t
     if sprite.direction is None:
         x = rng.uniform(field.left + margin, field.right - margin)
         y = rng.uniform(field.top + margin, field.bottom - margin)
-        turn = rng.uniform(0.8, 1.2) * math.pi
-        return Path(torch.tensor([x, y]).expand(FRAMES, 2), rng.uniform(0, 2 * math.pi) + turn * time, radius)
+        return Path(torch.tensor([x, y]).expand(FRAMES, 2), rng.uniform(*TURN) * time, radius)
     dx, dy = DIRECTIONS[sprite.direction]
     length = (field.right - field.left) * abs(dx) + (field.bottom - field.top) * abs(dy)
     gone = min(rng.uniform(*travel), length - 2 * margin)

@@ -21,8 +21,8 @@ from cachekit.opensora.stdit3 import STDiT3, STDiT3Config
 
 CHUNK = 1000
 """Clips rendered at a time."""
-SINGLE_SHARE = 0.3
-"""Clips of one object; the rest have two, which is what is hard."""
+SINGLE_SHARE = 0.45
+"""Clips of one object; the rest have two, which is what is hard. With 0.3, one object alone came out elongated."""
 
 MINI_CONFIG = STDiT3Config(
     in_channels=8,
