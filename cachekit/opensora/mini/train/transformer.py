@@ -52,6 +52,8 @@ class TransformerRecipe:
     workers: int = 2
     """Processes of one thread each, which share a step's batch: they wait for each other once a step, threads at every
     operation."""
+    compile: bool = True
+    """1.8 times as many steps a second on the CPU, after two minutes of compiling."""
     seed: int = 0
 
 
@@ -166,6 +168,7 @@ def _work(rank: int, address: str, folder: Path, latents: Path, start: Path | No
     checkpoint = Checkpoint(folder / "transformer.pt", {"flow": flow, "average": average, "muon": muon, "adamw": adamw})
     log = ProgressLog(every=20)
     tokens = flow.text.tokens(clips.prompts)
+    loss_of = torch.compile(flow) if recipe.compile else flow
     for step in range(checkpoint.load(), recipe.steps):
         generator = step_generator(recipe.seed, step)
         torch.manual_seed(step * recipe.workers + rank)
@@ -178,7 +181,7 @@ def _work(rank: int, address: str, folder: Path, latents: Path, start: Path | No
         for optimizer, rate in rates.items():
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        loss = flow(clips.latents[chosen[own]], noise[own], t[own], tokens[chosen[own]])
+        loss = loss_of(clips.latents[chosen[own]], noise[own], t[own], tokens[chosen[own]])
         for optimizer in rates:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
