@@ -37,7 +37,7 @@ class Whole(click.IntRange):
         return super().convert(value, param, ctx)
 
 
-class Finite(click.FloatRange):
+class Finite(click.types.FloatParamType):
     """A number that is one: no NaN and no infinity."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -45,6 +45,16 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is no finite number.", param, ctx)
         return number
+
+
+class AtLeast(click.FloatRange):
+    """A finite number from a least one on."""
+
+    def __init__(self, low: float) -> None:
+        super().__init__(low)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(Finite().convert(value, param, ctx), param, ctx)
 
 
 def grouped(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
