@@ -1,9 +1,7 @@
-"""The field's table: settings found on calibration prompts, and docs/field.md's tables and plot from what they reached.
+"""The field's settings, found on calibration prompts: `python -m benchmarks.field` writes configs/field.toml.
 
-    python benchmarks/field.py settings                 # writes configs/field.toml
-    cachekit compare --config configs/field.toml --report field-4/
-    cachekit compare --config configs/field.toml --guidance-scale 7 --report field-7/
-    python benchmarks/field.py page field-4/ field-7/   # writes docs/field.md and docs/field.svg
+    python -m benchmarks.field
+    python -m benchmarks.figures field-4 field-7        # docs/field.md
 
 A setting is sought for about 12, 10, 8 and 6 computed steps of 30, blocks that run on every step counted as what they
 cost: thresholds by bisection on the model's first calibration prompts, at guidance 4; plans by trying.
@@ -11,10 +9,8 @@ cost: thresholds by bisection on the model's first calibration prompts, at guida
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +18,14 @@ import attrs
 import click
 import numpy as np
 
-from cachekit.attaching.attach import resolve_strategy
+from benchmarks.figures.field import COUNTS, STEPS, paid, partial
+from benchmarks.figures.measuring import ROOT
 from cachekit.cli.choices import ChosenModel, choose_cache, choose_model
 from cachekit.errors import CachekitError
 from cachekit.generation.generate import Cache, attach_cache
 from cachekit.registry.plugins import get_plugins
 
-ROOT = Path(__file__).parents[1]
-CONFIG, PAGE, PLOT = ROOT / "configs" / "field.toml", ROOT / "docs" / "field.md", ROOT / "docs" / "field.svg"
-COUNTS = (12, 10, 8, 6)
-STEPS = 30
-BLOCKS = 12
-"""Of the embedded model: a head of one costs a twelfth of a computed step on each skipped one."""
+CONFIG = ROOT / "configs" / "field.toml"
 NEAR = 0.25
 """How near to a count a threshold must come to be done with, in computed steps."""
 
@@ -106,21 +98,7 @@ class Seeker:
         return min(seen, key=lambda value: abs(seen[value] - count))
 
 
-def partial(strategy: Any) -> float:
-    """The share of a computed step that a skipped one costs."""
-    return (strategy.head + strategy.tail) / BLOCKS
-
-
-def paid(computed: float, share: float) -> float:
-    return computed + (STEPS - computed) * share
-
-
-@click.group()
-def main() -> None:
-    """The field's settings and its page."""
-
-
-@main.command()
+@click.command()
 @click.option("--weights", help="Weights of the embedded model in place of the shipped.")
 @click.option("--prompts", default=4, show_default=True, help="Calibration prompts to seek thresholds on.")
 @click.option("--only", help="Strategies, separated by commas; the others are left out.")
@@ -162,9 +140,8 @@ def settings(weights: str | None, prompts: int, only: str | None, out: Path) -> 
 
 
 HEAD = """# The field's strategies on the embedded model, at about 12, 10, 8 and 6 computed steps of 30 (docs/field.md):
-#   cachekit compare --config configs/field.toml --report field-4/
-#   cachekit compare --config configs/field.toml --guidance-scale 7 --report field-7/
-# Each with its own predictor and with `damped`. Written by `python benchmarks/field.py settings`, which found the
+#   python -m benchmarks.figures field-4 field-7
+# Each with its own predictor and with `damped`. Written by `python -m benchmarks.field`, which found the
 # thresholds on calibration prompts at guidance 4; behind each setting stands what it cost there, in computed steps.
 
 model = "opensora-mini"
@@ -177,127 +154,5 @@ baselines = "12,10,8,6"
 """
 
 
-def figures(row: dict[str, Any], metric: str) -> list[float]:
-    return [video["quality"][metric] for video in row["videos"] if metric in video["quality"]]
-
-
-def cost_of(row: dict[str, Any]) -> float:
-    """Computed steps that a run of this row cost."""
-    patterns = [video["pattern"] for video in row["videos"] if video["pattern"]]
-    computed = float(np.mean([pattern.count("X") for pattern in patterns]))
-    if row["kind"] != "setting":
-        return computed
-    params: dict[str, Any] = dict(row["given"])
-    model = choose_model("opensora-mini", get_plugins(), {}).model
-    strategy = resolve_strategy(
-        row["strategy"], params, get_plugins(), model.transformer_class, model.architecture(), steps=STEPS
-    )
-    return paid(computed, partial(strategy))
-
-
-@attrs.frozen
-class Line:
-    """A row of the page's table."""
-
-    kind: str
-    label: str
-    cost: float
-    psnr: tuple[float, float, float]
-    """Mean, 5th percentile and worst."""
-    interval: tuple[float, float]
-    ssim: float
-    lpips: float | None
-
-
-def lines_of(report: Path) -> list[Line]:
-    content = json.loads((report / "results.json").read_text(encoding="utf-8"))
-    lines = []
-    for row in content["rows"]:
-        values = figures(row, "psnr")
-        if row["kind"] == "uncached" or not values:
-            continue
-        lpips = figures(row, "lpips")
-        figure = row["quality"]["psnr"]
-        lines.append(
-            Line(
-                kind=row["kind"],
-                label=row["label"],
-                cost=cost_of(row),
-                psnr=(float(np.mean(values)), float(np.percentile(values, 5)), min(values)),
-                interval=(figure["low"], figure["high"]),
-                ssim=float(np.mean(figures(row, "ssim"))),
-                lpips=float(np.mean(lpips)) if lpips else None,
-            )
-        )
-    return sorted(lines, key=lambda line: (-round(line.cost / 2), -line.psnr[0]))
-
-
-def table(lines: list[Line]) -> str:
-    rows = [
-        "| setting | computed | PSNR (dB), 95% | 5th percentile | worst | SSIM | LPIPS |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for line in lines:
-        low, high = line.interval
-        spread = f" ({low:.1f} to {high:.1f})" if low is not None else ""
-        rows.append(
-            f"| {line.label} | {line.cost:.1f} | {line.psnr[0]:.2f}{spread} | {line.psnr[1]:.2f} | {line.psnr[2]:.2f} "
-            f"| {line.ssim:.4f} | {'' if line.lpips is None else format(line.lpips, '.4f')} |"
-        )
-    return "\n".join(rows)
-
-
-def between(text: str, name: str, made: str) -> str:
-    """The page with what is between the markers of that name made anew."""
-    marker = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-    if not marker.search(text):
-        raise click.ClickException(f"docs/field.md has no markers for {name}")
-    return marker.sub(lambda found: found[1] + made + "\n" + found[2], text)
-
-
-def plot(reports: dict[str, list[Line]]) -> None:
-    """PSNR over computed steps, a panel a guidance: GramCache, the others, and the baselines."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    import matplotlib.pyplot as plt
-
-    styles: list[tuple[str, Callable[[Line], bool], dict[str, Any]]] = [
-        ("other strategies", lambda line: line.kind == "setting", {"color": "0.6", "marker": ".", "ls": ""}),
-        ("fewer steps", lambda line: line.kind == "fewer steps", {"color": "tab:red", "marker": "s"}),
-        (
-            "fewer steps, spaced well",
-            lambda line: line.kind == "fewer steps, spaced well",
-            {"color": "tab:orange", "marker": "s"},
-        ),
-        ("GramCache", lambda line: line.label.startswith("gramcache"), {"color": "tab:blue", "marker": "o"}),
-    ]
-    figure, panels = plt.subplots(1, len(reports), figsize=(5 * len(reports), 4), sharey=True, squeeze=False)
-    for panel, (title, lines) in zip(panels[0], reports.items(), strict=True):
-        for label, wanted, style in styles:
-            chosen = sorted((line.cost, line.psnr[0]) for line in lines if wanted(line))
-            panel.plot(*zip(*chosen, strict=True), label=label, **style) if chosen else None
-        panel.set(title=title, xlabel="computed steps of 30")
-    panels[0][0].set_ylabel("PSNR (dB)")
-    panels[0][0].legend()
-    figure.tight_layout()
-    figure.savefig(PLOT, metadata={"Date": None})
-
-
-@main.command()
-@click.argument("reports", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-def page(reports: tuple[Path, ...]) -> None:
-    """Write the tables and the plot from the reports' results."""
-    text, found = PAGE.read_text(encoding="utf-8"), {}
-    for report in reports:
-        about = json.loads((report / "results.json").read_text(encoding="utf-8"))["about"]
-        name = f"guidance {about['guidance_scale']:g}"
-        found[name] = lines_of(report)
-        counted = f"{len(about['prompts'])} videos each.\n\n"
-        text = between(text, name, counted + table(found[name]))
-    PAGE.write_text(between(text, "plot", f"![PSNR over computed steps]({PLOT.name})"), encoding="utf-8")
-    plot(found)
-
-
 if __name__ == "__main__":
-    main()
+    settings()

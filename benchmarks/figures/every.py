@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from benchmarks.figures.comparisons import counts_table, keep_rows, of, rows_table, whole_table
 from benchmarks.figures.costs import (
     adherence_table,
@@ -12,6 +15,7 @@ from benchmarks.figures.costs import (
     sharing_table,
     stages_table,
 )
+from benchmarks.figures.field import field_plot, field_table, keep_field
 from benchmarks.figures.measuring import Measurement
 from benchmarks.figures.pages import Figure
 from benchmarks.figures.plots import frontier_plot
@@ -25,8 +29,8 @@ AGAINST = (
 COUNTS = (12, 10, 8)
 
 
-def compared(name: str, options: str) -> Measurement:
-    return Measurement(name, f"cachekit compare {options} {LPIPS}", keep_rows, folder_option="--report")
+def compared(name: str, options: str, keep: Callable[[Any], Any] = keep_rows) -> Measurement:
+    return Measurement(name, f"cachekit compare {options} {LPIPS}", keep, folder_option="--report")
 
 
 MEASUREMENTS = {
@@ -52,6 +56,8 @@ MEASUREMENTS = {
             "--strategy gramcache:computed=12,10,8:retention_ratio=0 "
             "--strategy gramcache:computed=12,10,8:correction=0",
         ),
+        compared("field-4", "--config configs/field.toml", keep_field),
+        compared("field-7", "--config configs/field.toml --guidance-scale 7", keep_field),
         Measurement("attaching", "cachekit bench", lambda found: found),
         Measurement("peers", "python benchmarks/peers.py --rounds 8", lambda found: found),
         Measurement("adherence", "python -m cachekit.opensora.mini.adherence", lambda found: found),
@@ -88,6 +94,9 @@ FIGURES = {
         rivals("gramcache-guidance-7"),
         rivals("gramcache-50-steps", (20, 16, 13)),
         Figure("gramcache-parts", MEASUREMENTS["gramcache-parts"], whole_table),
+        Figure("field-4", MEASUREMENTS["field-4"], field_table),
+        Figure("field-7", MEASUREMENTS["field-7"], field_table),
+        Figure("field-plot", MEASUREMENTS["field-4"], field_plot),
         Figure("attaching", MEASUREMENTS["attaching"], attaching_table),
         Figure("peers", MEASUREMENTS["peers"], peers_table),
         Figure("adherence", MEASUREMENTS["adherence"], adherence_table),
