@@ -86,7 +86,9 @@ class Seeker:
         return paid(float(np.mean(counts)), partial(cache.strategy))
 
     def threshold(self, spec: str, field: str, low: float, high: float, seen: dict[float, float], count: int) -> float:
-        """The value at which the cost is nearest to `count`; `seen` keeps what was tried."""
+        """The value at which the cost is nearest to `count`; `seen` keeps what was tried, and says where to begin."""
+        low = max((value for value, cost in seen.items() if cost > count), default=low)
+        high = min((value for value, cost in seen.items() if cost <= count and value > low), default=high)
         for _ in range(7):
             middle = math.sqrt(low * high)
             value = float(f"{middle:.3g}")

@@ -64,7 +64,7 @@ MEASUREMENTS = {
         Measurement("evaluator", "python benchmarks/evaluator.py", lambda found: found),
         Measurement("opensora-small", "python benchmarks/opensora_small.py", lambda found: found),
         Measurement("sharing", "python benchmarks/sharing.py", lambda found: found),
-        Measurement("dealing", "python benchmarks/dealing.py --workers 1,4,16", lambda found: found),
+        Measurement("dealing", "python benchmarks/dealing.py --workers 1,4,16 --settings 5", lambda found: found),
     )
 }
 
