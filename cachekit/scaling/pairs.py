@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import attrs
 
 from cachekit.scaling.dealing import Assignment, Done, Fleet
 from cachekit.scaling.worker import Failed
+from cachekit.scaling.workplaces import workplace
 
 if TYPE_CHECKING:
     from cachekit_eval.comparing import Comparison
@@ -73,8 +73,8 @@ class PairJob:
         from cachekit_eval.pairs import Pair
         from cachekit_eval.reading import UnreadableVideoError
 
-        with tempfile.TemporaryDirectory(prefix="cachekit-worker-") as folder:
-            here = {side: files.write(Path(folder) / side) for side, files in (("gt", piece.gt), ("gen", piece.gen))}
+        with workplace() as folder:
+            here = {side: files.write(folder / side) for side, files in (("gt", piece.gt), ("gen", piece.gen))}
             try:
                 with Comparer(self.metrics, 1, self.resize, self.common_frames) as comparer:
                     return comparer.compare(Pair(piece.name, here["gt"], here["gen"]))

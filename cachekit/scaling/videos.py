@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,6 +15,7 @@ from cachekit.generation.manifest import Entry, Manifest, Setting
 from cachekit.generation.video import file_name
 from cachekit.scaling.dealing import Assignment, Done, Fleet
 from cachekit.scaling.worker import Failed
+from cachekit.scaling.workplaces import workplace
 
 if TYPE_CHECKING:
     from cachekit.interface.model import Model, Pipeline
@@ -65,10 +64,10 @@ class VideoJob:
             self.warm_up = 0
         if context.sampling:
             pipeline = pipeline.resampled(**context.sampling)
-        with tempfile.TemporaryDirectory(prefix="cachekit-worker-") as folder:
+        with workplace() as folder:
             file = file_name(piece.name, context.setting.format)
-            entry = generate_entry(pipeline, piece, context.cache, context.setting, Path(folder), file)
-            return Made(entry, (Path(folder) / file).read_bytes(), tuple(warnings))
+            entry = generate_entry(pipeline, piece, context.cache, context.setting, folder, file)
+            return Made(entry, (folder / file).read_bytes(), tuple(warnings))
 
 
 @attrs.define

@@ -13,6 +13,7 @@ import attrs
 
 from cachekit.errors import CachekitError
 from cachekit.generation.generate import failure_of
+from cachekit.scaling.workplaces import take_away_leftovers
 
 
 class Job(Protocol):
@@ -53,6 +54,7 @@ class Worker:
 
     def start(self) -> Ready:
         """Load the job, and say whether that went well."""
+        take_away_leftovers()
         try:
             self._loaded()
         except CachekitError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from cachekit.interface.progress import Progress
 from cachekit.scaling.dealing import Assignment, Done, Fleet
 from cachekit.scaling.videos import VideoJob, Way, deal_folder
 from cachekit.scaling.worker import Failed, Job
+from cachekit.scaling.workplaces import workplace
 from cachekit.tuning.bar import Figures
 from cachekit.tuning.measuring import Gauge, reference_of
 from cachekit.tuning.search import Asked, Search
@@ -53,8 +53,7 @@ class TrialJob:
         gauge = self._gauge
         assert gauge is not None
         if not gauge.ready:
-            with tempfile.TemporaryDirectory(prefix="cachekit-worker-") as folder:
-                gauge.folder = Path(folder)
+            with workplace() as gauge.folder:
                 for entry, content in zip(context.entries, context.contents, strict=True):
                     (gauge.folder / entry.file).write_bytes(content)
                 gauge.refer_to(context.entries)
