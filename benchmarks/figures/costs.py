@@ -52,6 +52,15 @@ def evaluator_table(kept: Kept) -> str:
     return table(["what", "figure"], rows)
 
 
+def gramcache_cost_table(kept: Kept) -> str:
+    ratio = "{median:.3f} ({low:.3f} to {high:.3f})".format(**kept.found["corrected_over_computed"])
+    rows = [
+        ["a corrected step over the same computed step without correction", ratio, "1.01"],
+        ["planning 50 steps, in a fresh process", f"{kept.found['planning_seconds']:.2f} s", "1 s"],
+    ]
+    return table(["what", "measured", "at most"], rows)
+
+
 def dealing_table(kept: Kept) -> str:
     rows = [
         [
