@@ -92,7 +92,7 @@ def cell_of(milliseconds: float | None) -> str:
 
 
 def sharing_table(kept: Kept) -> str:
-    """Shares and Ray's workers beside one process: bytes, kills and, where it was measured, cost."""
+    """Shares and Ray's workers beside one process: bytes, and what a kill costs."""
     same, kills = kept.found["bytes"], kept.found["kills"]
     right = kills["ended_as_one_process"]
     equal = [name for name, is_equal in same["equal"].items() if is_equal]
@@ -102,15 +102,20 @@ def sharing_table(kept: Kept) -> str:
         [f"kill -9 of the driver, {kills['driver_kills']} runs: gone on with, ended so", str(right["drivers"])],
         ["finished videos lost by a kill", str(kills["lost"])],
     ]
-    if cost := kept.found.get("cost"):
-        milliseconds = cost["milliseconds"]
-        rows += [
-            ["a video of one process alone, one thread", f"{milliseconds['alone']:.0f} ms"],
-            ["of two such processes at once, each with its share", f"{milliseconds['two at once']:.0f} ms"],
-            ["of two workers under Ray", f"{milliseconds['two under Ray']:.0f} ms"],
-            [f"Ray over half of one process, {cost['rounds']} paired rounds", f"{cost['over_half_of_one']:.3f}"],
-            ["Ray over two processes at once", f"{cost['over_two_at_once']:.3f}"],
-        ]
+    return table(["what", "measured"], rows)
+
+
+def sharing_cost_table(kept: Kept) -> str:
+    """A video of two workers beside one of one process."""
+    cost = kept.found["cost"]
+    milliseconds = cost["milliseconds"]
+    rows = [
+        ["a video of one process alone, one thread", f"{milliseconds['alone']:.0f} ms"],
+        ["of two such processes at once, each with its share", f"{milliseconds['two at once']:.0f} ms"],
+        ["of two workers under Ray", f"{milliseconds['two under Ray']:.0f} ms"],
+        [f"Ray over half of one process, {cost['rounds']} paired rounds", f"{cost['over_half_of_one']:.3f}"],
+        ["Ray over two processes at once", f"{cost['over_two_at_once']:.3f}"],
+    ]
     return table(["what", "measured"], rows)
 
 

@@ -13,6 +13,7 @@ from benchmarks.figures.costs import (
     evaluator_table,
     gramcache_cost_table,
     peers_table,
+    sharing_cost_table,
     sharing_table,
     stages_table,
 )
@@ -65,7 +66,8 @@ MEASUREMENTS = {
         Measurement("evaluator", "python benchmarks/evaluator.py", lambda found: found),
         Measurement("gramcache-cost", "python benchmarks/gramcache_cost.py", lambda found: found),
         Measurement("opensora-small", "python benchmarks/opensora_small.py", lambda found: found),
-        Measurement("sharing", "python benchmarks/sharing.py", lambda found: found),
+        Measurement("sharing", "python benchmarks/sharing.py --what bytes,kills", lambda found: found),
+        Measurement("sharing-cost", "python benchmarks/sharing.py --what cost", lambda found: found),
         Measurement("dealing", "python benchmarks/dealing.py --workers 1,4,16 --settings 5", lambda found: found),
     )
 }
@@ -106,6 +108,7 @@ FIGURES = {
         Figure("gramcache-cost", MEASUREMENTS["gramcache-cost"], gramcache_cost_table),
         Figure("opensora-small", MEASUREMENTS["opensora-small"], stages_table),
         Figure("sharing", MEASUREMENTS["sharing"], sharing_table),
+        Figure("sharing-cost", MEASUREMENTS["sharing-cost"], sharing_cost_table),
         Figure("dealing", MEASUREMENTS["dealing"], dealing_table),
     )
 }
