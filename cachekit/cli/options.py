@@ -47,11 +47,8 @@ class Finite(click.types.FloatParamType):
         return number
 
 
-class AtLeast(click.FloatRange):
-    """A finite number from a least one on."""
-
-    def __init__(self, low: float) -> None:
-        super().__init__(low)
+class FiniteWithin(click.FloatRange):
+    """A finite number between bounds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(Finite().convert(value, param, ctx), param, ctx)

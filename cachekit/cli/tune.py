@@ -14,7 +14,7 @@ import click
 from cachekit.cli.clustering import AtWork, clustered, ray_options
 from cachekit.cli.command_line import command_line
 from cachekit.cli.options import (
-    AtLeast,
+    FiniteWithin,
     ModelWords,
     PromptWords,
     SamplingWords,
@@ -44,8 +44,8 @@ MOST_TRIALS = 100_000
 
 @click.command(cls=Command)
 @click.argument("strategy")
-@click.option("--min-speedup", type=AtLeast(1), help="Seek the best PSNR at this ideal speedup or more.")
-@click.option("--min-psnr", type=AtLeast(0), metavar="DB", help="Seek the speed at this PSNR or more.")
+@click.option("--min-speedup", type=FiniteWithin(1), help="Seek the best PSNR at this ideal speedup or more.")
+@click.option("--min-psnr", type=FiniteWithin(0), metavar="DB", help="Seek the speed at this PSNR or more.")
 @click.option(
     "--search", "searched", multiple=True, metavar="NAME=LOW..HIGH", help="Where to search a parameter (repeatable)."
 )
