@@ -24,6 +24,7 @@ from benchmarks.figures.plots import frontier_plot
 
 LPIPS = "--lpips-weights .venv/alexnet.safetensors"
 HELD_OUT, OTHERS = "--prompts docs/held-out-prompts.txt", "--prompts docs/other-held-out-prompts.txt"
+FIELD = "--config configs/field.toml --prompts docs/field-prompts-8.txt"
 AGAINST = (
     "--strategy gramcache:computed=12,10,8 --strategy magcache:thresh=0.24:K=3 --strategy magcache:thresh=0.36:K=5 "
     "--strategy magcache:thresh=0.8:K=6 --strategy magcache:thresh=1.0:K=8 --strategy teacache:thresh=0.15,0.2,0.275"
@@ -58,8 +59,8 @@ MEASUREMENTS = {
             "--strategy gramcache:computed=12,10,8:retention_ratio=0 "
             "--strategy gramcache:computed=12,10,8:correction=0",
         ),
-        compared("field-4", "--config configs/field.toml", keep_field),
-        compared("field-7", "--config configs/field.toml --guidance-scale 7", keep_field),
+        compared("field-4", FIELD, keep_field),
+        compared("field-7", f"{FIELD} --guidance-scale 7 --predictor own", keep_field),
         Measurement("attaching", "cachekit bench", lambda found: found),
         Measurement("peers", "python benchmarks/peers.py --rounds 8", lambda found: found),
         Measurement("adherence", "python -m cachekit.opensora.mini.adherence", lambda found: found),
