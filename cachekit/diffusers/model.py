@@ -63,7 +63,11 @@ class DiffusersModel(Model):
         """The folder; of a name on the hub, where diffusers has downloaded it to."""
         local = Path(self.path)
         if is_folder(local):
-            if not (local / "model_index.json").is_file():
+            try:
+                whole = (local / "model_index.json").is_file()
+            except OSError as error:
+                raise CachekitError(f"the folder {self.path!r} can't be read: {reason(error)}") from error
+            if not whole:
                 raise CachekitError(
                     f"the folder {self.path!r} holds no model_index.json, so it is no diffusers pipeline"
                 )
