@@ -52,7 +52,9 @@ def choose_model(spec: str, plugins: PluginManager, extra: Mapping[str, object])
             raise CachekitError(f"the model {name!r} has no option --{key}; leave it out")
     model = build(kind, name, {**settings, **options})
     check_model(model, name)
-    return ChosenModel(name, model)
+    chosen = ChosenModel(name, model)
+    as_json(chosen.options)
+    return chosen
 
 
 def choose_asked(model: ModelWords, sampling: SamplingWords, plugins: PluginManager) -> ChosenModel:

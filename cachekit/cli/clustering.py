@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from cachekit.cli.options import grouped
+from cachekit.cli.options import Finite, Whole, grouped
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
@@ -18,6 +18,27 @@ if TYPE_CHECKING:
     from cachekit.scaling.worker import Job
 
 HERE = "here"
+MOST_WORKERS = 100_000
+MOST_GPUS = 64
+"""Of a machine."""
+SMALLEST_SHARE = 0.001
+"""Of a GPU; Ray counts in tenths of this."""
+
+
+class Gpus(Finite):
+    """GPUs of a worker as Ray deals them out: none, a share of one, or a whole number."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=MOST_GPUS)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        gpus: float = super().convert(value, param, ctx)
+        if 0 < gpus < SMALLEST_SHARE or (gpus > 1 and gpus % 1):
+            self.fail(
+                f"{gpus:g} is neither 0, a share of one GPU from {SMALLEST_SHARE} on, nor a whole number.", param, ctx
+            )
+        return gpus
+
 
 ray_options = grouped(
     click.option(
@@ -31,12 +52,14 @@ ray_options = grouped(
     ),
     click.option(
         "--gpus-per-worker",
-        type=click.FloatRange(min=0),
+        type=Gpus(),
         metavar="GPUS",
         help="Of a worker under --ray; 0.5 for two on one GPU, 0 for CPUs  [default: 1, and 0 where there is no GPU].",
     ),
     click.option(
-        "--workers", type=click.IntRange(min=1), help="At most so many under --ray  [default: as the cluster has room]."
+        "--workers",
+        type=Whole(1, MOST_WORKERS),
+        help="At most so many under --ray  [default: as the cluster has room].",
     ),
 )
 """How many workers of which size do the work, and where."""

@@ -19,7 +19,7 @@ from cachekit.cli.sharing import chosen_share, share_option
 from cachekit.errors import CachekitError
 from cachekit.files.reading import parse_json, read_text
 from cachekit.files.text import plain
-from cachekit.files.writing import make_folder
+from cachekit.files.writing import check_folder
 
 if TYPE_CHECKING:
     from cachekit_eval.evaluation import Compare, Options
@@ -201,10 +201,12 @@ def _is_kept(file: Path) -> bool:
 
 
 def _check_folder(folder: Path, inputs: Sequence[Path]) -> None:
-    """Refuse a folder for videos that can't be made, or that is one of those compared."""
+    """Refuse a folder for videos that can't be made, that is one of those compared, or whose videos are a run's."""
     if any(folder.resolve() == path.resolve() for path in inputs):
         raise CachekitError(f"{str(folder)!r} is one of the folders to be compared; name another for --side-by-side")
-    make_folder(folder)
+    check_folder(folder)
+    if (folder / "manifest.jsonl").exists():
+        raise CachekitError(f"{str(folder)!r} holds videos of `cachekit run`; name another for --side-by-side")
 
 
 def _split(metrics: tuple[str, ...]) -> list[str]:

@@ -11,6 +11,7 @@ import click
 
 from cachekit.cli.results import RESULT
 from cachekit.files.text import plain
+from cachekit.generation.bounds import LARGEST_SEED
 from cachekit.registry.plugins import get_plugins, use_modules
 
 Command: TypeAlias = Callable[..., Any]
@@ -18,7 +19,6 @@ Command: TypeAlias = Callable[..., Any]
 
 MOST_STEPS = 10_000
 """Models are trained on a thousand noise levels or so."""
-LARGEST_SEED = 2**63 - 1
 MOST_VIDEOS = 100_000
 MOST_THREADS = 1024
 
@@ -123,6 +123,8 @@ ARGUMENTS = "cachekit.pipeline_arguments"
 
 
 def keep_arguments(context: click.Context, parameter: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    if "" in words:
+        raise click.UsageError("--pipeline-arg takes name=value, not ''.")
     context.meta[ARGUMENTS] = words
     return words
 

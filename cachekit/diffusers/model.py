@@ -19,6 +19,7 @@ from cachekit.errors import CachekitError
 from cachekit.files.reading import parse_json, read_text, shortened
 from cachekit.files.structuring import structure
 from cachekit.files.writing import reason
+from cachekit.generation.bounds import check_memory, frame_rate
 from cachekit.interface.model import Model
 
 if TYPE_CHECKING:
@@ -46,8 +47,11 @@ class DiffusersModel(Model):
     arguments: str = attrs.field(
         default="", metadata={"help": "what its call is given, height=480;num_frames=81 (see --pipeline-arg)"}
     )
-    fps: float = attrs.field(default=16.0, metadata={"help": "frames a second of its videos"})
+    fps: float = frame_rate(16.0)
     offload: bool = attrs.field(default=False, metadata={"help": "keep what is not at work off the GPU"})
+
+    def __attrs_post_init__(self) -> None:
+        _ = self.call_arguments  # what can't be is said before anything is planned or loaded
 
     @cached_property
     def call_arguments(self) -> dict[str, Any]:
@@ -58,8 +62,12 @@ class DiffusersModel(Model):
     def folder(self) -> Path:
         """The folder; of a name on the hub, where diffusers has downloaded it to."""
         local = Path(self.path)
-        if local.is_dir():
-            if not (local / "model_index.json").is_file():
+        if is_folder(local):
+            try:
+                whole = (local / "model_index.json").is_file()
+            except OSError as error:
+                raise CachekitError(f"the folder {self.path!r} can't be read: {reason(error)}") from error
+            if not whole:
                 raise CachekitError(
                     f"the folder {self.path!r} holds no model_index.json, so it is no diffusers pipeline"
                 )
@@ -69,8 +77,8 @@ class DiffusersModel(Model):
             return Path(diffusers.DiffusionPipeline.download(self.path))
         except Exception as error:  # of the hub, the network or the name
             raise CachekitError(
-                f"there is no folder {self.path!r}, and diffusers could not download a pipeline of that name "
-                f"({type(error).__name__}); check the path"
+                f"there is no folder {shortened(repr(self.path), 200)}, and diffusers could not download a pipeline of "
+                f"that name ({type(error).__name__}); check the path"
             ) from error
 
     @cached_property
@@ -117,9 +125,8 @@ class DiffusersModel(Model):
 
     @property
     def guidance_scale(self) -> float:  # type: ignore[override]
-        told = self.call_arguments.get("guidance_scale")
         default = self._default("guidance_scale")
-        return float(next((value for value in (told, default) if isinstance(value, (int, float))), 1.0))
+        return float(default) if isinstance(default, (int, float)) else 1.0
 
     @property
     def dtype(self) -> str:  # type: ignore[override]
@@ -171,6 +178,7 @@ class DiffusersModel(Model):
 
         from cachekit.diffusers.pipeline import DiffusersPipeline
 
+        check_memory(*(self._size_argument(*names) for names in (VIDEO_ARGUMENTS, ("height",), ("width",))))
         with quiet_loading():
             pipe = self.kind.from_pretrained(self.folder, dtype=getattr(torch, dtype or self.dtype))
         pipe.set_progress_bar_config(disable=True)
@@ -199,9 +207,22 @@ class DiffusersModel(Model):
             )
         return part[0], part[1]
 
+    def _size_argument(self, *names: str) -> int:
+        """What its call is given for one of these names; 1 where the pipeline's own code decides."""
+        told = [self.call_arguments.get(name, self._default(name)) for name in names]
+        return next((size for size in told if isinstance(size, int)), 1)
+
     def _default(self, argument: str) -> object:
         parameter = inspect.signature(self.kind.__call__).parameters.get(argument)
         return parameter.default if parameter is not None else None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; a name that no file can have (too long, with a null in it) is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def imported() -> Any:

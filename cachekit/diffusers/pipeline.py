@@ -58,8 +58,7 @@ class DiffusersPipeline(Pipeline):
         return self._looked[key]
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        scale = self.arguments.get("guidance_scale", self._default("guidance_scale"))
-        return self.conditions(steps=steps, guidance_scale=float(scale or 1.0)).timesteps
+        return self.conditions(steps=steps, guidance_scale=float(self._default("guidance_scale") or 1.0)).timesteps
 
     def encode_text(self, prompt: str) -> object:
         """The prompt itself: the pipeline's call encodes it."""

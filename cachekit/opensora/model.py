@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from cachekit.errors import CachekitError
+from cachekit.generation.bounds import check_memory, frame_rate
 from cachekit.interface.model import Model, Pipeline
 from cachekit.opensora.adapter import opensora_architecture
 from cachekit.opensora.sizes import frame_count, image_size
@@ -50,7 +51,7 @@ class OpenSora(Model):
     num_frames: int | str = attrs.field(
         metadata={"help": "a count, or a length by name: 2s, 4s, 8s, 16s; by default 51 (2s)"}
     )
-    fps: float = attrs.field(default=24.0, validator=attrs.validators.gt(0))
+    fps: float = frame_rate(24.0)
     """Frames a second, which the transformer is told too."""
     aesthetic_score: float | None = 6.5
     """Appended to the prompt, as training captions had it; none for no score."""
@@ -100,6 +101,7 @@ class OpenSora(Model):
         from cachekit.opensora.text import TextEncoder
 
         chosen = self._dtype(dtype)
+        check_memory(frame_count(self.num_frames), *image_size(self.resolution, self.aspect_ratio))
         if self.weights == SMALL:
             from cachekit.opensora import small
 

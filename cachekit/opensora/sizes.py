@@ -7,6 +7,7 @@ pixels. The square buckets of training (`256`, `512`, ...) have no named aspect 
 from __future__ import annotations
 
 from cachekit.errors import CachekitError, unknown
+from cachekit.generation.bounds import MOST_FRAMES
 
 SPATIAL_FACTOR = 8
 """Pixels of a latent row or column."""
@@ -64,8 +65,8 @@ def frame_count(frames: int | str) -> int:
     if isinstance(frames, str) and frames not in FRAME_COUNTS:
         raise unknown("number of frames", frames, FRAME_COUNTS)
     count = FRAME_COUNTS[frames] if isinstance(frames, str) else frames
-    if count < 1:
-        raise CachekitError(f"num_frames must be at least 1, not {count}; a video of the papers has 51")
+    if not 1 <= count <= MOST_FRAMES:
+        raise CachekitError(f"num_frames goes from 1 to {MOST_FRAMES}, not {count}; a video of the papers has 51")
     return count
 
 

@@ -107,9 +107,10 @@ def check_reachable(address: str) -> None:
     host, port = host_and_port(address)
     try:
         socket.create_connection((host, port), timeout=PATIENCE / 3).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second for a name that no host can have
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise CachekitError(
-            f"nothing answers at the Ray address {address!r} ({error.strerror or error}); start a cluster with "
+            f"nothing answers at the Ray address {address[:80]!r} ({reason}); start a cluster with "
             "`ray start --head` and name its address, or say --ray without one"
         ) from error
     if not address.startswith("ray://") and not is_healthy(f"{host}:{port}"):

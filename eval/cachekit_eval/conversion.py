@@ -1,8 +1,9 @@
 """From decoded frames to 8-bit RGB as the `ffmpeg` command makes them: turned upright, then converted.
 
-One libavfilter graph, as the command builds it: its display matrix as `transpose`, `hflip`, `vflip` or `rotate`, then
-`scale=flags=bicubic,format=rgb24`. Matrix, range, chroma siting and field order are the filters' to read from the
-frame, so an odd height, ten bits or an interlaced frame come out as the command's to every digit.
+One libavfilter graph, as the command builds it: the container's crop, the display matrix as `transpose`, `hflip`,
+`vflip` or `rotate`, then `format=rgb24`, before whichever of them libavfilter finds it best to convert. Matrix, range,
+chroma siting and field order are the filters' to read from the frame, so an odd height, ten bits or an interlaced frame
+come out as the command's to every digit.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from av.sidedata.sidedata import SideData, SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
+from cachekit_eval.cropping import Crop
 from cachekit_eval.metric import Frames
 
 DISPLAY_MATRIX = struct.Struct("=9i")
@@ -42,10 +44,11 @@ class Form:
     matrix: int
     colour_range: int
     display: Matrix | None
+    crop: Crop | None
 
 
-def form_of(frame: VideoFrame) -> Form:
-    """The frame's form."""
+def form_of(frame: VideoFrame, crop: Crop | None = None) -> Form:
+    """The frame's form, with what its container asks to be cut."""
     return Form(
         frame.width,
         frame.height,
@@ -53,6 +56,7 @@ def form_of(frame: VideoFrame) -> Form:
         int(frame.colorspace),
         int(frame.color_range),
         display_matrix(frame),
+        crop,
     )
 
 
@@ -109,6 +113,14 @@ def upright(matrix: Matrix | None) -> list[Filter]:
     return [("vflip", None)] if matrix[4] < 0 else []
 
 
+def cropped(crop: Crop | None) -> list[Filter]:
+    """The filter that the command inserts for a container's crop; it rounds to whole samples of chroma."""
+    if crop is None:
+        return []
+    size = f"w=iw-{crop.left}-{crop.right}:h=ih-{crop.top}-{crop.bottom}"
+    return [("crop", f"{size}:x={crop.left}:y={crop.top}")]
+
+
 def clockwise_degrees(matrix: Matrix) -> float:
     """By how much a frame is to be turned, in [0, 360) as ffmpeg rounds it; 0 where the matrix is no rotation."""
     a, b, c, d = (matrix[i] / FIXED_POINT for i in (0, 1, 3, 4))
@@ -127,8 +139,8 @@ def _graph_for(form: Form) -> Graph:
     # Bicubic is what ffmpeg itself takes for the chroma planes, and so the papers' evaluator.
     filters: list[Filter] = [
         ("buffer", source),
+        *cropped(form.crop),
         *upright(form.display),
-        ("scale", "flags=bicubic"),
         ("format", "rgb24"),
         ("buffersink", None),
     ]

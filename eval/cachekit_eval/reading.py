@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from cachekit.errors import CachekitError
 from cachekit_eval.conversion import Converter, Form, form_of
+from cachekit_eval.cropping import Crop, crop_of
 from cachekit_eval.metric import Frames
 from cachekit_eval.numbering import frame_files
 from cachekit_eval.streams import best_stream
@@ -57,6 +58,7 @@ class Reader:
     _size: tuple[int, int] | None = attrs.field(default=None, init=False)
     _converter: Converter = attrs.field(factory=Converter, init=False)
     _form: Form | None = attrs.field(default=None, init=False)
+    _crop: Crop | None = attrs.field(default=None, init=False)
 
     def frames(self) -> Generator[Frames, None, None]:
         """Each frame `[H, W, 3]`; raises UnreadableVideoError for a file that is damaged, cut short or no video."""
@@ -99,6 +101,9 @@ class Reader:
             )
         if is_cut_short(path, container.format.name):
             raise UnreadableVideoError(f"{quoted(path)} is cut short: {_promised(container, stream)}; make it again")
+        self._crop = crop_of(stream)
+        if self._crop is not None:
+            self._note(f"its container crops it: {self._crop}")
         stream.thread_type = "AUTO"
         stream.codec_context.flags |= UNALIGNED
         self.fps = float(stream.average_rate) if stream.average_rate else None
@@ -130,13 +135,19 @@ class Reader:
             )
 
     def _to_rgb(self, frame: VideoFrame, stream: VideoStream) -> Frames:
-        form = form_of(frame)
+        form = form_of(frame, self._crop)
         traits = traits_of(frame, form, stream.codec_context)
         if traits not in self.traits or form != self._form:
             self.traits.extend([traits] if traits not in self.traits else [])
             self._note(*conversions(frame, gif=self.path.suffix.lower() == ".gif"))
             self._form = form
-        rgb = self._converter(frame, form)
+        try:
+            rgb = self._converter(frame, form)
+        except av.FFmpegError as error:
+            raise UnreadableVideoError(
+                f"{quoted(self.path)} has frames that can't be made RGB ({error.strerror}): {form.width}x{form.height} "
+                f"{form.format}{f', cropped by {self._crop}' if self._crop else ''}; make it again"
+            ) from error
         size = rgb.shape[0], rgb.shape[1]
         if self._size is None:
             self._size = size

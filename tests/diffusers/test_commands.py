@@ -152,8 +152,8 @@ def refused(*words: object) -> str:
     [
         ("hight=32", "did you mean 'height'"),
         ("height", "takes name=value, not 'height'"),
-        ("height=tall", "the argument height of WanPipeline is int, not 'tall'"),
-        ("height=32.5", "the argument height of WanPipeline is int, not '32.5'"),
+        ("height=tall", "the argument height of WanPipeline must be int, not 'tall'"),
+        ("height=32.5", "the argument height of WanPipeline must be int, not '32.5'"),
         ("prompt=x", "say it with --prompt"),
         ("num_inference_steps=3", "say it with --steps"),
         ("guidance_scale=3", "say it with --guidance-scale"),

@@ -145,6 +145,15 @@ def test_turned_and_mirrored_frames_are_the_commands(rotation, make_file, turned
     assert not np.array_equal(frames[0], next(Reader(upright).frames()))
 
 
+@pytest.mark.parametrize("rotation", ["90", "180", "45", "270 and mirrored"])
+@pytest.mark.parametrize("form", ["yuv422p", "yuv422p10le", "yuv444p", "yuv420p10le", "gray"])
+def test_turned_frames_of_every_subsampling_are_the_commands(form, rotation, make_file, turned, reference, tmp_path):
+    """`transpose` takes no 4:2:2: libavfilter converts before it, as in the command."""
+    upright = make_file(tmp_path / "upright.mp4", *X264, "-pix_fmt", form, size="98x66", frames=FRAMES)
+    path = turned(upright, tmp_path / "a.mp4", *ROTATIONS[rotation])
+    assert b"".join(frame.tobytes() for frame in Reader(path).frames()) == reference(path)
+
+
 def exif(orientation: int) -> dict[str, Image.Exif]:
     told = Image.Exif()
     told[ExifTags.Base.Orientation] = orientation

@@ -60,6 +60,33 @@ def test_an_address_where_nothing_listens_is_a_sentence_at_once(cachekit, tmp_pa
 
 
 @needs_ray
+@pytest.mark.parametrize("host", ["x" * 300, "a..b", "\udcff", "[::1%x]", "\x1b[31m"])
+def test_a_name_that_no_host_can_have_is_a_sentence(cachekit, tmp_path, host):
+    status, out, errors = cachekit("run", "--ray", f"{host}:6379", "--out", tmp_path / "out")
+    assert status == 2
+    assert "Traceback" not in out + errors
+    assert "\x1b" not in errors
+    (line,) = errors.splitlines()
+    assert "Ray address" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--workers", value) for value in ("0", "-1", "2.5", "nan", "none", "", "99999999999", "9" * 5000)),
+        *(("--gpus-per-worker", value) for value in ("nan", "inf", "-1", "1.5", "1e-9", "1e9", "", "x", "9" * 5000)),
+    ],
+)
+@pytest.mark.parametrize("command", [("run",), ("compare",), ("calibrate", "magcache"), ("eval",)], ids=lambda c: c[0])
+def test_workers_that_can_not_be_are_refused_before_anything_is_started(cachekit, command, option, value):
+    status, out, errors = cachekit(*command, "--ray", option, value)
+    assert status == 2
+    assert "Traceback" not in out + errors
+    assert f"Invalid value for '{option}'" in errors
+
+
+@needs_ray
 def test_an_address_where_something_else_listens_is_a_sentence_within_twenty_seconds(cachekit, tmp_path):
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
