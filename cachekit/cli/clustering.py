@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from cachekit.cli.options import Finite, Whole, grouped
+from cachekit.cli.options import FiniteWithin, Whole, grouped
 from cachekit.errors import CachekitError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SMALLEST_SHARE = 0.001
 """Of a GPU; Ray counts in tenths of this."""
 
 
-class Gpus(Finite):
+class Gpus(FiniteWithin):
     """GPUs of a worker as Ray deals them out: none, a share of one, or a whole number."""
 
     def __init__(self) -> None:
