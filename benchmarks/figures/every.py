@@ -6,6 +6,7 @@ from benchmarks.figures.comparisons import counts_table, keep_rows, of, rows_tab
 from benchmarks.figures.costs import (
     adherence_table,
     attaching_table,
+    controlnet_table,
     dealing_table,
     evaluator_table,
     peers_table,
@@ -15,6 +16,7 @@ from benchmarks.figures.costs import (
 from benchmarks.figures.measuring import Measurement
 from benchmarks.figures.pages import Figure
 from benchmarks.figures.plots import frontier_plot
+from benchmarks.figures.seen import models_table, pipelines_table
 
 LPIPS = "--lpips-weights .venv/alexnet.safetensors"
 HELD_OUT, OTHERS = "--prompts docs/held-out-prompts.txt", "--prompts docs/other-held-out-prompts.txt"
@@ -53,7 +55,10 @@ MEASUREMENTS = {
             "--strategy gramcache:computed=12,10,8:correction=0",
         ),
         Measurement("attaching", "cachekit bench", lambda found: found),
-        Measurement("peers", "python benchmarks/peers.py --rounds 8", lambda found: found),
+        Measurement("peers", "python benchmarks/peers.py", lambda found: found),
+        Measurement("controlnet", "python benchmarks/controlnet.py", lambda found: found),
+        Measurement("models", "python benchmarks/seen.py models", lambda found: found, folder_option="--work"),
+        Measurement("pipelines", "python benchmarks/seen.py pipelines", lambda found: found, folder_option="--work"),
         Measurement("adherence", "python -m cachekit.opensora.mini.adherence", lambda found: found),
         Measurement("evaluator", "python benchmarks/evaluator.py", lambda found: found),
         Measurement("opensora-small", "python benchmarks/opensora_small.py", lambda found: found),
@@ -90,6 +95,9 @@ FIGURES = {
         Figure("gramcache-parts", MEASUREMENTS["gramcache-parts"], whole_table),
         Figure("attaching", MEASUREMENTS["attaching"], attaching_table),
         Figure("peers", MEASUREMENTS["peers"], peers_table),
+        Figure("controlnet", MEASUREMENTS["controlnet"], controlnet_table),
+        Figure("models", MEASUREMENTS["models"], models_table),
+        Figure("pipelines", MEASUREMENTS["pipelines"], pipelines_table),
         Figure("adherence", MEASUREMENTS["adherence"], adherence_table),
         Figure("evaluator", MEASUREMENTS["evaluator"], evaluator_table),
         Figure("opensora-small", MEASUREMENTS["opensora-small"], stages_table),

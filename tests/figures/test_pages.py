@@ -18,8 +18,8 @@ MEASURED = re.compile(r"^[^A-Za-z]*\d\.\d|\d ?(dB|%|ms|\u00d7(?!\d)|MiB)|\de[-+]
 """In a cell: a figure at its beginning, or one with a unit. Numbers in code are settings; a name may hold a version."""
 
 
-OWN = re.compile(r"<!-- (table|pipelines|plot|guidance \d) -->\n.*?<!-- end of \1 -->", re.DOTALL)
-"""What tests/diffusers/table.py and benchmarks/field.py write."""
+OWN = re.compile(r"<!-- (plot|guidance \d) -->\n.*?<!-- end of \1 -->", re.DOTALL)
+"""What benchmarks/field.py writes."""
 
 
 def measured_rows(text: str) -> list[str]:
