@@ -18,6 +18,7 @@ import json
 import logging
 import random
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -33,6 +34,10 @@ from torch import nn
 import cachekit
 from cachekit.attaching.benchmark import Timings, twin, without_blocks
 from cachekit.diffusers.structure import body_of
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.going_on import gone_on
 
 WIDTH, STEPS = 128, 12
 BARE, FLOOR, OURS = "bare", "floor", "cachekit, enable"
@@ -293,22 +298,24 @@ def ratio(pairs: list[tuple[Timed, Timed]]) -> dict[str, float] | None:
 
 
 @click.command()
-@click.option("--rounds", default=16, show_default=True, help="Timed loops.")
+@click.option("--rounds", default=24, show_default=True, help="Timed loops.")
 @click.option("--model", "models", multiple=True, type=click.Choice(list(SUBJECTS)), help="One of them (repeatable).")
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False), help="Keep each model's there, and go on.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE.")
-def main(rounds: int, models: tuple[str, ...], json_file: Path | None) -> None:
+def main(rounds: int, models: tuple[str, ...], work: Path | None, json_file: Path | None) -> None:
     """What a computed and a skipped call cost, by cachekit and by its peers, side by side."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    found: dict[str, Any] = {}
-    for name in models or SUBJECTS:
+
+    def look(name: str) -> Any:
         with torch.no_grad():
             timed = measure(SUBJECTS[name], rounds)
-        found[name] = {way: figures(timed, way) for way in timed[0]}
-        for way, one in found[name].items():
+        return {way: figures(timed, way) for way in timed[0]}
+
+    found = gone_on(models or tuple(SUBJECTS), look, work, json_file)
+    for name, ways_of in found.items():
+        for way, one in ways_of.items():
             click.echo(f"{name}, {way}: {json.dumps(one)}")
-    if json_file:
-        json_file.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ MEASUREMENTS = {
             "--strategy gramcache:computed=12,10,8:correction=0",
         ),
         Measurement("attaching", "cachekit bench", lambda found: found),
-        Measurement("peers", "python benchmarks/peers.py", lambda found: found),
+        Measurement("peers", "python benchmarks/peers.py", lambda found: found, folder_option="--work"),
         Measurement("controlnet", "python benchmarks/controlnet.py", lambda found: found),
         Measurement("models", "python benchmarks/seen.py models", lambda found: found, folder_option="--work"),
         Measurement("pipelines", "python benchmarks/seen.py pipelines", lambda found: found, folder_option="--work"),

@@ -12,16 +12,10 @@ SAID = {True: "bit-equal", False: "differs"}
 
 def models_table(kept: Kept) -> str:
     """A row a class: why it has a line of its own, and what was seen."""
-    head = [
-        "class (as made small)",
-        "line of its own",
-        "watched",
-        "oracle",
-        "uniform, magcache",
-        "run again",
-        "detached",
-    ]
-    return table(head, [[f"{row['kind']} ({row['name']})", row["line"] or "none", *cells(row)] for row in kept.found])
+    head = ["class (as made small)", "line of its own"]
+    head += ["watched", "oracle", "uniform, magcache", "run again", "detached"]
+    rows = [[f"{row['kind']} ({name})", row["line"] or "none", *cells(row)] for name, row in kept.found.items()]
+    return table(head, rows)
 
 
 def pipelines_table(kept: Kept) -> str:
@@ -29,8 +23,8 @@ def pipelines_table(kept: Kept) -> str:
     head = ["pipeline (as made small)", "transformer", "line of its own"]
     head += ["watched", "oracle", "uniform, magcache", "run again", "disabled"]
     rows = [
-        [f"{row['kind']} ({row['name']})", transformers(row), "yes" if row["line"] else "none", *cells(row)]
-        for row in kept.found
+        [f"{row['kind']} ({name})", transformers(row), "yes" if row["line"] else "none", *cells(row)]
+        for name, row in kept.found.items()
     ]
     return table(head, rows)
 
