@@ -43,7 +43,7 @@ WIDTH, STEPS = 128, 12
 BARE, FLOOR, OURS = "bare", "floor", "cachekit, enable"
 PATTERN = "XXX.X.X.X.X."
 """Of the planned ways; the others decide for themselves."""
-WARM_UP = 1
+WARM_UP = 2
 """Loops before the first that counts."""
 DISPLACED = 2**24
 """Bytes written before each call, as many as a computed step of these models reads and writes: so no call finds in the
@@ -298,7 +298,7 @@ def ratio(pairs: list[tuple[Timed, Timed]]) -> dict[str, float] | None:
 
 
 @click.command()
-@click.option("--rounds", default=10, show_default=True, help="Timed loops.")
+@click.option("--rounds", default=24, show_default=True, help="Timed loops.")
 @click.option("--model", "models", multiple=True, type=click.Choice(list(SUBJECTS)), help="One of them (repeatable).")
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), help="Keep each model's there, and go on.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE.")
