@@ -1,19 +1,24 @@
 """What a call of a small transformer costs under cachekit and under its peers: `python benchmarks/peers.py`.
 
-Wan, FLUX and LTX of diffusers, six or seven blocks each, random weights. All ways take turns in one process, round
-after round; what is printed is the median of each, in milliseconds. Each way runs whole denoising loops of a
-transformer of its own (the same weights); calls are timed one by one and sorted by whether their blocks ran, which a
-hook in a middle block tells. `bare` has no cache, `floor` no blocks on the steps that the planned ways skip. Needs
+Wan, FLUX and LTX of diffusers, six or seven blocks each, random weights. All ways go through the same denoising loop
+side by side: at each step each makes its call, in an order drawn anew, so that what is compared was measured within a
+tenth of a second. Each has a transformer and a pipeline of its own around one set of weights. A call whose blocks ran
+(a hook in a middle block tells) is held against the bare call of the same step, one that skipped them against `floor`,
+the same forward with its blocks replaced by nothing; of such pairs the median ratio and its bounds are given, as
+`cachekit bench` does. `bare again` is bare: what it differs by is what this can't tell apart. Times are the thread's
+own on its processor: it never waits, and other work on the machine does not count. Needs
 `pip install 'cachekit-dit[diffusers]'` and, for its row, `pip install cache-dit`.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import gc
 import json
-import platform
+import logging
+import random
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,18 +26,28 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import click
 import diffusers
 import torch
 from torch import nn
 
 import cachekit
-from cachekit.attaching.benchmark import without_blocks
+from cachekit.attaching.benchmark import Timings, twin, without_blocks
 from cachekit.diffusers.structure import body_of
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.going_on import gone_on
+
 WIDTH, STEPS = 128, 12
-FLOOR = "floor"
+BARE, FLOOR, OURS = "bare", "floor", "cachekit, enable"
 PATTERN = "XXX.X.X.X.X."
 """Of the planned ways; the others decide for themselves."""
+WARM_UP = 2
+"""Loops before the first that counts."""
+DISPLACED = 2**24
+"""Bytes written before each call, as many as a computed step of these models reads and writes: so no call finds in the
+processor's caches what the one before happened to leave there."""
 
 
 @attrs.frozen
@@ -127,7 +142,7 @@ def with_hook(model: Any, config: Any) -> Iterator[None]:
 
 def magcache(pipe: Any) -> Any:
     config = diffusers.MagCacheConfig(
-        threshold=1.0, max_skip_steps=1, retention_ratio=2 / STEPS, num_inference_steps=STEPS, mag_ratios=[1.0] * STEPS
+        threshold=1.0, max_skip_steps=1, retention_ratio=3 / STEPS, num_inference_steps=STEPS, mag_ratios=[1.0] * STEPS
     )
     return with_hook(pipe.transformer, config)
 
@@ -143,7 +158,7 @@ def with_cache_dit(pipe: Any) -> Iterator[None]:
     model = pipe.transformer
 
     config = cache_dit.DBCacheConfig(
-        Fn_compute_blocks=1, Bn_compute_blocks=0, residual_diff_threshold=10.0, max_warmup_steps=2,
+        Fn_compute_blocks=1, Bn_compute_blocks=0, residual_diff_threshold=10.0, max_warmup_steps=3,
         max_continuous_cached_steps=1, num_inference_steps=STEPS, enable_separate_cfg=False,
     )  # fmt: skip
     cache_dit.enable_cache(model, cache_config=config)
@@ -154,11 +169,12 @@ def with_cache_dit(pipe: Any) -> Iterator[None]:
 
 
 def ways() -> dict[str, Callable[[Any], Any]]:
-    """What is done to a pipeline for one loop; in that of the floor, `loop` takes its blocks away on skipped steps."""
+    """What is done to a pipeline for one loop."""
     found: dict[str, Callable[[Any], Any]] = {
-        "bare": contextlib.nullcontext,
-        FLOOR: contextlib.nullcontext,
-        "cachekit, enable": enabled,
+        BARE: contextlib.nullcontext,
+        "bare again": contextlib.nullcontext,
+        FLOOR: lambda pipe: without_blocks(pipe.transformer),
+        OURS: enabled,
         "cachekit, attach": attached,
         "diffusers MagCache": magcache,
         "diffusers FirstBlockCache": first_block,
@@ -172,84 +188,134 @@ def ways() -> dict[str, Callable[[Any], Any]]:
 
 
 def import_logging_off(module: Any) -> None:
-    import logging
-
     logging.getLogger(module.__name__.upper()).setLevel(logging.ERROR)
     for name in list(logging.root.manager.loggerDict):
         if "cache_dit" in name.lower():
             logging.getLogger(name).setLevel(logging.ERROR)
 
 
-@attrs.define
+@attrs.frozen
 class Timed:
-    """Milliseconds of one way's calls, by whether their blocks ran."""
+    """One call."""
 
-    computed: list[float] = attrs.field(factory=list)
-    skipped: list[float] = attrs.field(factory=list)
-
-
-def loop(pipe: Any, given: list[dict[str, Any]], ran: list[int], timed: Timed | None, *, floor: bool) -> None:
-    """One denoising loop; each call's time goes where its middle block's hook says."""
-    pipe.scheduler.set_timesteps(STEPS)
-    for step, arguments in enumerate(given):
-        before, timestep = len(ran), pipe.scheduler.timesteps[step].expand(1)
-        blocks = without_blocks(pipe.transformer) if floor and PATTERN[step] == "." else contextlib.nullcontext()
-        with blocks, pipe.transformer.cache_context("cond"):
-            start = time.perf_counter()
-            pipe.transformer(**arguments, timestep=timestep, return_dict=False)
-            elapsed = (time.perf_counter() - start) * 1000
-        pipe.scheduler._step_index = step + 1
-        if timed is not None:
-            (timed.computed if len(ran) > before else timed.skipped).append(elapsed)
+    milliseconds: float
+    """Of the processor."""
+    ran: bool
+    """Whether its blocks did."""
 
 
-def measure(subject: Subject, rounds: int) -> dict[str, Timed]:
+Round = dict[str, list[Timed]]
+"""Of each way its calls, step by step."""
+
+
+@attrs.frozen
+class Side:
+    """A way's own pipeline, and what its middle block has counted."""
+
+    pipe: Any
+    ran: list[int]
+
+    @classmethod
+    def of(cls, subject: Subject, model: nn.Module) -> Side:
+        ran: list[int] = []
+        inner = next(child for child in body_of(model).blocks[2].modules() if isinstance(child, nn.Linear))
+        inner.register_forward_pre_hook(lambda module, args: ran.append(1))
+        return cls(subject.pipeline(diffusers.FlowMatchEulerDiscreteScheduler(), model), ran)
+
+    def call(self, step: int, arguments: dict[str, Any]) -> Timed:
+        """This step's call of the transformer, as its pipeline makes it."""
+        before, transformer = len(self.ran), self.pipe.transformer
+        timestep = self.pipe.scheduler.timesteps[step].expand(1)
+        with transformer.cache_context("cond"):
+            start = time.thread_time()
+            transformer(**arguments, timestep=timestep, return_dict=False)
+            elapsed = (time.thread_time() - start) * 1000
+        self.pipe.scheduler._step_index = step + 1
+        return Timed(elapsed, len(self.ran) > before)
+
+
+def one_round(sides: dict[str, Side], given: list[dict[str, Any]], draw: random.Random, scratch: torch.Tensor) -> Round:
+    """One denoising loop of all ways, side by side."""
+    found: Round = {name: [] for name in sides}
+    names = list(sides)
+    with contextlib.ExitStack() as stack:
+        for name, way in ways().items():
+            sides[name].pipe.scheduler.set_timesteps(STEPS)
+            stack.enter_context(way(sides[name].pipe))
+        for step, arguments in enumerate(given):
+            draw.shuffle(names)
+            for name in names:
+                scratch.add_(1)
+                found[name].append(sides[name].call(step, arguments))
+    return found
+
+
+def measure(subject: Subject, rounds: int) -> list[Round]:
     torch.manual_seed(0)
-    weights = subject.make().state_dict()
+    model = subject.make().eval().requires_grad_(False)
     inputs = subject.inputs()
     pure = inputs.pop(subject.noisy)
     given = [{subject.noisy: pure * (1 - step / STEPS), **inputs} for step in range(STEPS)]
-    pipes, ran = {}, {}
-    for name in ways():
-        model = subject.make().eval().requires_grad_(False)
-        model.load_state_dict(weights)
-        counter: list[int] = []
-        middle = body_of(model).blocks[2]
-        inner = next(child for child in middle.modules() if isinstance(child, nn.Linear))
-        inner.register_forward_pre_hook(lambda module, args, counter=counter: counter.append(1))
-        pipes[name], ran[name] = subject.pipeline(diffusers.FlowMatchEulerDiscreteScheduler(), model), counter
-    timed = {name: Timed() for name in pipes}
-    names = list(pipes)
-    for number in range(-2, rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
-            with ways()[name](pipes[name]):
-                loop(pipes[name], given, ran[name], timed[name] if number >= 0 else None, floor=name == FLOOR)
-    return timed
+    sides = {name: Side.of(subject, twin(model)) for name in ways()}
+    draw, scratch = random.Random(0), torch.zeros(DISPLACED // 4)
+    found = []
+    gc.disable()
+    for number in range(-WARM_UP, rounds):
+        gc.collect()
+        timed = one_round(sides, given, draw, scratch)
+        if number >= 0:
+            found.append(timed)
+    gc.enable()
+    return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20, help="timed loops of each way (default: 20)")
-    parser.add_argument("--model", action="append", choices=SUBJECTS, help="one of them (repeatable; default: all)")
-    parser.add_argument("--json", type=Path, help="write the medians here too")
-    asked = parser.parse_args()
+def figures(rounds: list[Round], way: str) -> dict[str, Any]:
+    """A way's medians in ms and its ratios to bare, to the floor and, of its skipped calls, those of ours to it."""
+    calls = [(one, timed[BARE][step], timed[FLOOR][step], timed[OURS][step])
+             for timed in rounds for step, one in enumerate(timed[way])]  # fmt: skip
+    computed = [(one, bare) for one, bare, _, _ in calls if one.ran]
+    skipped = [(one, floor) for one, _, floor, _ in calls if not one.ran]
+    beside = [(ours, one) for one, _, _, ours in calls if not one.ran and not ours.ran]
+    return {
+        "computed": middle(computed),
+        "computed_over_bare": ratio(computed) if way != BARE else None,
+        "skipped": middle(skipped),
+        "skipped_over_floor": ratio(skipped) if way != FLOOR else None,
+        "ours_over_skipped": ratio(beside) if way not in (OURS, FLOOR) else None,
+    }
+
+
+def middle(pairs: list[tuple[Timed, Timed]]) -> float | None:
+    return statistics.median(one.milliseconds for one, _ in pairs) if pairs else None
+
+
+def ratio(pairs: list[tuple[Timed, Timed]]) -> dict[str, float] | None:
+    """The median of the pairs' ratios, and its bounds."""
+    if not pairs:
+        return None
+    both = {"one": [one.milliseconds for one, _ in pairs], "other": [other.milliseconds for _, other in pairs]}
+    return attrs.asdict(Timings(both).ratio("one", "other"))
+
+
+@click.command()
+@click.option("--rounds", default=24, show_default=True, help="Timed loops.")
+@click.option("--model", "models", multiple=True, type=click.Choice(list(SUBJECTS)), help="One of them (repeatable).")
+@click.option("--work", type=click.Path(path_type=Path, file_okay=False), help="Keep each model's there, and go on.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE.")
+def main(rounds: int, models: tuple[str, ...], work: Path | None, json_file: Path | None) -> None:
+    """What a computed and a skipped call cost, by cachekit and by its peers, side by side."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    found: dict[str, Any] = {}
-    print(f"{platform.machine()}, 1 thread, torch {torch.__version__}, diffusers {diffusers.__version__}")
-    print("| | " + " | ".join(f"{name} computed | {name} skipped" for name in asked.model or SUBJECTS) + " |")
-    with torch.no_grad():
-        for name in asked.model or SUBJECTS:
-            found[name] = {
-                way: {kind: statistics.median(times) if times else None for kind, times in attrs.asdict(timed).items()}
-                for way, timed in measure(SUBJECTS[name], asked.rounds).items()
-            }
-    for way in next(iter(found.values())):
-        cells = [found[name][way][kind] for name in found for kind in ("computed", "skipped")]
-        print(f"| {way} | " + " | ".join("" if cell is None else f"{cell:.3f}" for cell in cells) + " |")
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+    def look(name: str) -> Any:
+        with torch.no_grad():
+            timed = measure(SUBJECTS[name], rounds)
+        return {way: figures(timed, way) for way in timed[0]}
+
+    found = gone_on(models or tuple(SUBJECTS), look, work, json_file)
+    for name, ways_of in found.items():
+        for way, one in ways_of.items():
+            click.echo(f"{name}, {way}: {json.dumps(one)}")
 
 
 if __name__ == "__main__":

@@ -77,18 +77,45 @@ def dealing_table(kept: Kept) -> str:
 
 
 def peers_table(kept: Kept) -> str:
-    """Milliseconds of a computed and of a skipped call, each way beside the others."""
-    models = list(kept.found)
-    head = [f"{model} {kind}" for model in models for kind in ("computed", "skipped")]
+    """A computed and a skipped call of each way beside the bare call, the floor and ours."""
+    head = ["", "", "computed (ms)", "over bare", "skipped (ms)", "over the floor", "cachekit's, enabled, over it"]
     rows = [
-        [way, *(cell_of(kept.found[model][way][kind]) for model in models for kind in ("computed", "skipped"))]
-        for way in kept.found[models[0]]
+        [
+            model,
+            way,
+            milliseconds(one["computed"]),
+            bounded(one["computed_over_bare"]),
+            milliseconds(one["skipped"]),
+            bounded(one["skipped_over_floor"]),
+            bounded(one["ours_over_skipped"]),
+        ]
+        for model, ways in kept.found.items()
+        for way, one in ways.items()
     ]
-    return table(["", *head], rows)
+    return table(head, rows)
 
 
-def cell_of(milliseconds: float | None) -> str:
-    return "" if milliseconds is None else f"{milliseconds:.2f}"
+def controlnet_table(kept: Kept) -> str:
+    """How far from uncached each way is, for each strength of the ControlNet."""
+    rows, seeds = kept.found["rows"], kept.found["seeds"]
+    head = ["`controlnet_conditioning_scale`", *rows[0]["mean"], "cachekit is nearer"]
+    cells = [
+        [
+            f"{row['strength']:g}",
+            *(f"{row['mean'][way]:.4f} ({row['worst'][way]:.4f})" for way in row["mean"]),
+            f"{row['nearer']} of {seeds}",
+        ]
+        for row in rows
+    ]
+    return table(head, cells)
+
+
+def milliseconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def bounded(ratio: dict[str, float] | None) -> str:
+    return "" if ratio is None else "{median:.3f} ({low:.3f} to {high:.3f})".format(**ratio)
 
 
 def sharing_table(kept: Kept) -> str:

@@ -9,6 +9,7 @@ from benchmarks.figures.comparisons import counts_table, keep_rows, of, rows_tab
 from benchmarks.figures.costs import (
     adherence_table,
     attaching_table,
+    controlnet_table,
     dealing_table,
     evaluator_table,
     gramcache_cost_table,
@@ -21,6 +22,7 @@ from benchmarks.figures.field import field_plot, field_table, keep_field
 from benchmarks.figures.measuring import Measurement
 from benchmarks.figures.pages import Figure
 from benchmarks.figures.plots import frontier_plot
+from benchmarks.figures.seen import models_table, pipelines_table
 
 LPIPS = "--lpips-weights .venv/alexnet.safetensors"
 HELD_OUT, OTHERS = "--prompts docs/held-out-prompts.txt", "--prompts docs/other-held-out-prompts.txt"
@@ -62,7 +64,10 @@ MEASUREMENTS = {
         compared("field-4", FIELD, keep_field),
         compared("field-7", f"{FIELD} --guidance-scale 7 --predictor own", keep_field),
         Measurement("attaching", "cachekit bench", lambda found: found),
-        Measurement("peers", "python benchmarks/peers.py --rounds 8", lambda found: found),
+        Measurement("peers", "python benchmarks/peers.py", lambda found: found, folder_option="--work"),
+        Measurement("controlnet", "python benchmarks/controlnet.py", lambda found: found),
+        Measurement("models", "python benchmarks/seen.py models", lambda found: found, folder_option="--work"),
+        Measurement("pipelines", "python benchmarks/seen.py pipelines", lambda found: found, folder_option="--work"),
         Measurement("adherence", "python -m cachekit.opensora.mini.adherence", lambda found: found),
         Measurement("evaluator", "python benchmarks/evaluator.py", lambda found: found),
         Measurement("gramcache-cost", "python benchmarks/gramcache_cost.py", lambda found: found),
@@ -104,6 +109,9 @@ FIGURES = {
         Figure("field-plot", MEASUREMENTS["field-4"], field_plot),
         Figure("attaching", MEASUREMENTS["attaching"], attaching_table),
         Figure("peers", MEASUREMENTS["peers"], peers_table),
+        Figure("controlnet", MEASUREMENTS["controlnet"], controlnet_table),
+        Figure("models", MEASUREMENTS["models"], models_table),
+        Figure("pipelines", MEASUREMENTS["pipelines"], pipelines_table),
         Figure("adherence", MEASUREMENTS["adherence"], adherence_table),
         Figure("evaluator", MEASUREMENTS["evaluator"], evaluator_table),
         Figure("gramcache-cost", MEASUREMENTS["gramcache-cost"], gramcache_cost_table),

@@ -115,6 +115,8 @@ def resolve_strategy(
     """
     kind: type[Strategy] = plugins.strategies[name].value
     if profile is not None:
+        if not isinstance(profile, (str, os.PathLike, Profile)):
+            raise CachekitError(f"the profile must be a file's path or a Profile object, not {profile!r}")
         given = profile if isinstance(profile, Profile) else load_profile(Path(profile))
         check_fits(given, name, transformer, architecture)
         taken: Profile | None = given

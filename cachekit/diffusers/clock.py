@@ -201,15 +201,17 @@ def is_euler(scheduler: object) -> bool:
 def entry_of(timestep: object, timesteps: torch.Tensor | None) -> int | None:
     """Which entry of the schedule this timestep is a view of, as pipelines expand it; None where it is a copy.
 
-    The places in memory are compared, not the values, so nothing waits for a GPU.
+    The places in memory are compared, not the values, so nothing waits for a GPU: while the schedule lives, what lies
+    within it is a view of it.
     """
     import torch
 
-    if not isinstance(timestep, torch.Tensor) or timesteps is None or timestep.dtype != timesteps.dtype:
+    if not isinstance(timestep, torch.Tensor) or timesteps is None:
         return None
-    if timestep.untyped_storage().data_ptr() != timesteps.untyped_storage().data_ptr() or timestep.numel() == 0:
+    count = timestep.numel()
+    if count == 0 or timestep.dtype != timesteps.dtype or timestep.device != timesteps.device:
         return None
-    if any(stride != 0 and size > 1 for stride, size in zip(timestep.stride(), timestep.shape, strict=True)):
+    if count > 1 and any(s != 0 and n > 1 for s, n in zip(timestep.stride(), timestep.shape, strict=True)):
         return None
-    entry = int(timestep.storage_offset()) - int(timesteps.storage_offset())
+    entry = (timestep.data_ptr() - timesteps.data_ptr()) // timesteps.element_size()
     return entry if 0 <= entry < len(timesteps) else None

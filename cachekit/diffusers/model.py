@@ -39,6 +39,11 @@ class DiffusersModel(Model):
         "a red fox trotting through fresh snow at dawn",
         "a lighthouse on a cliff in a storm, waves breaking",
     )
+    calibration_prompts: ClassVar[tuple[str, ...]] = (
+        "a steam train crosses a stone bridge over a green valley",
+        "an old woman kneads dough at a kitchen table by the window",
+    )
+    """Others than the examples, which answers are checked on."""
 
     path: str = attrs.field(metadata={"help": "folder that save_pretrained wrote, or a name on the hub"})
     pipeline: str | None = attrs.field(

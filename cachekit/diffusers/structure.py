@@ -18,6 +18,9 @@ from cachekit.errors import CachekitError
 if TYPE_CHECKING:
     from torch import nn
 
+WRITE_ONE = "write an adapter for it and register it, or give it to `cachekit.attach` as `adapter=`"
+"""What to do about an unknown structure; `enable` takes registered adapters alone."""
+
 
 @attrs.frozen
 class Form:
@@ -95,7 +98,7 @@ def body_of(transformer: nn.Module) -> Body:
     if not blocks:
         raise CachekitError(
             f"the structure of {type(transformer).__name__} is unknown: it has no list of blocks under a name that "
-            f"diffusers uses ({', '.join(BODY_LISTS)}); write an adapter for it and give it as `adapter=`"
+            f"diffusers uses ({', '.join(BODY_LISTS)}); {WRITE_ONE}"
         )
     hinted = tuple(getattr(transformer.config, family.hints, ())) if family.hints else ()
     body = Body(tuple(blocks), tuple(forms), tuple(lists), family, hinted, type(transformer).__name__)
@@ -131,7 +134,7 @@ def form_of(block: nn.Module, told: tuple[str, ...] | None, transformer: str) ->
     if found is None or not parameters:
         raise CachekitError(
             f"the structure of {transformer} is unknown: it can't be told which of its arguments a {kind.__name__} "
-            "returns; write an adapter for it and give it as `adapter=`"
+            f"returns; {WRITE_ONE}"
         )
     return Form(parameters, found)
 

@@ -93,6 +93,7 @@ def test_a_class_whose_structure_can_not_be_told_is_refused_by_name(kind, reason
     said = refused(lambda: cachekit.attach(kind(), "uniform", steps=4))
     assert f"the structure of {kind.__name__} is unknown" in said
     assert reason in said
+    assert "register it, or give it to `cachekit.attach` as `adapter=`" in said
 
 
 def test_an_unknown_strategy_and_parameter():
@@ -111,6 +112,11 @@ def test_a_strategy_without_a_profile_for_this_model():
     said = refused(lambda: cachekit.enable(PIPELINES["wan"].make(), "magcache"))
     assert "needs ratios" in said
     assert "calibrate" in said
+
+
+def test_a_profile_that_is_none():
+    said = refused(lambda: cachekit.enable(PIPELINES["wan"].make(), "magcache", profile=3))
+    assert said == "the profile must be a file's path or a Profile object, not 3"
 
 
 def test_enabling_twice():

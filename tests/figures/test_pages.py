@@ -18,13 +18,10 @@ MEASURED = re.compile(r"^[^A-Za-z]*\d\.\d|\d ?(dB|%|ms|\u00d7(?!\d)|MiB)|\de[-+]
 """In a cell: a figure at its beginning, or one with a unit. Numbers in code are settings; a name may hold a version."""
 
 
-OWN = re.compile(r"<!-- (table|pipelines) -->\n.*?<!-- end of \1 -->", re.DOTALL)
-"""What tests/diffusers/table.py writes."""
-
 
 def measured_rows(text: str) -> list[str]:
     """Rows of the tables in a text, outside all markers, that hold a measured number."""
-    for marked in (FIGURE, PUBLISHED, RECORDED, OWN):
+    for marked in (FIGURE, PUBLISHED, RECORDED):
         text = marked.sub("", text)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     return [row for row in rows if any(map(is_measured, LINK.sub("", CODE.sub("", row)).strip("|").split("|")))]
