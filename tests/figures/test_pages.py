@@ -18,7 +18,6 @@ MEASURED = re.compile(r"^[^A-Za-z]*\d\.\d|\d ?(dB|%|ms|\u00d7(?!\d)|MiB)|\de[-+]
 """In a cell: a figure at its beginning, or one with a unit. Numbers in code are settings; a name may hold a version."""
 
 
-
 def measured_rows(text: str) -> list[str]:
     """Rows of the tables in a text, outside all markers, that hold a measured number."""
     for marked in (FIGURE, PUBLISHED, RECORDED):
