@@ -141,6 +141,7 @@ class Gate:
         output = add(self.hidden, self.prediction)
         if self.dtypes is not None:
             output = cast(output, self.dtypes)
+        self.hidden = None  # nobody asks for it any more, and a compiled forward that returned it would write it out
         return self.adapter.answer(self.span, args, kwargs, output)
 
 
