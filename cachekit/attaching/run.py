@@ -47,7 +47,7 @@ class Branch:
 
     def needs_residual(self, index: int, steps: int) -> bool:
         """Whether a later step of the run may be predicted from this one."""
-        return SKIPPED in self.plan[index + 1 :] if self.plan is not None else index < steps - 1
+        return self.plan.find(SKIPPED, index + 1) >= 0 if self.plan is not None else index < steps - 1
 
     def keep(self, step: Step, residual: Residual, dtypes: tuple[torch.dtype, ...] | None) -> None:
         """Let the predictor see a computed step's residual."""
