@@ -171,14 +171,19 @@ def step_timings(
 ) -> Timings:
     """Timings of `bare` and `computed` steps, paired, and of `skipped` and `floor` ones; `prepare` compiles or not.
 
+    `again` are bare steps of a copy, whose ratio to `bare` is 1 but for what the timing itself brings in.
     `computing` and `skipping` call the model, perhaps with latents of different sizes, and wait for the GPU where there
     is one. Each computed step's residual is kept, as for a step to be skipped.
     """
-    attached, hollow = twin(transformer), twin(transformer)
-    bare, ours, floor = (prepare(module) for module in (transformer, attached, hollow))
+    attached, hollow, other = twin(transformer), twin(transformer), twin(transformer)
+    bare, ours, floor, again = (prepare(module) for module in (transformer, attached, hollow, other))
     with planned(attached, COMPUTED * (WARM_UP + rounds) + SKIPPED):
         computed = interleave(
-            {"bare": (partial(computing, bare), nullcontext), "computed": (partial(computing, ours), nullcontext)},
+            {
+                "bare": (partial(computing, bare), nullcontext),
+                "computed": (partial(computing, ours), nullcontext),
+                "again": (partial(computing, again), nullcontext),
+            },
             rounds,
             told=told,
         )

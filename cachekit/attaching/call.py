@@ -101,7 +101,7 @@ class BodyCall(PlacedCall):
         decided, branch = self.decided, self.branch
         skipping = decided is False and branch.kept is not None
         ahead = decided is not None and (not skipping or predicts_ahead(branch.predictor))
-        self.gate.dtypes = branch.dtypes
+        self.gate.dtypes, self.gate.given = branch.dtypes, branch.given
         self.gate.open(
             ahead=ahead,
             skipping=skipping and ahead,

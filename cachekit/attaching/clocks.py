@@ -8,12 +8,13 @@ where it is brings a clock of its own.
 from __future__ import annotations
 
 import math
-import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
+
+from cachekit.attaching.given import Argument, Conditions, Given
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +71,13 @@ class Clock(ABC):
         return None
 
 
+STRANGER = (
+    "from one step to the next the transformer was given other conditions, such as another caption, and not the ones "
+    "before; what comes is taken for another branch of the same run, so call `session.reset()` where a run was cut "
+    "short and another began"
+)
+
+
 @attrs.define(eq=False)
 class CountingClock(Clock):
     """Counts: `calls_per_step` calls make a step, `steps` steps a run."""
@@ -93,8 +101,10 @@ class TimestepClock(Clock):
 
     Timesteps are taken to fall through a run, as nearly all do, until two steps in a row rise. A call at the timestep
     of the one before is another branch of its step, but at a run's first timestep only with the same latents: with
-    others it is another run's first. Called again with nothing changed, which no branch is, it makes a step. Where
-    `calls_per_step` is told, so many calls are one step whatever they are given.
+    others it is another run's first. Called again with nothing changed, which no branch is, it makes a step. Branches
+    are numbered in their order, and where one was always given the same tensors, such as its caption, it is known by
+    them: guidance that ends leaves the other branch its number. Where `calls_per_step` is told, so many calls are one
+    step whatever they are given.
     """
 
     JUMP: ClassVar[float] = 4.0
@@ -118,6 +128,14 @@ class TimestepClock(Clock):
     """The one step of the run before, in case the next shows that timesteps go the other way."""
     _turned: bool = attrs.field(default=False, init=False)
     """Whether this run changed the way that timesteps are taken to go."""
+    _branches: dict[int, Conditions] = attrs.field(factory=dict, init=False)
+    """What each branch of this run is known by."""
+    _called: list[int] = attrs.field(factory=list, init=False)
+    """Branches that were called at the latest step."""
+    _stranger: int | None = attrs.field(default=None, init=False)
+    """A branch that none was known to be, while it is the only one called at the latest step."""
+    _shape: tuple[int, ...] | None = attrs.field(default=None, init=False)
+    """Of the latents of the call before."""
     _warning: str | None = attrs.field(default=None, init=False)
 
     @classmethod
@@ -125,8 +143,19 @@ class TimestepClock(Clock):
         """A clock that knows from `timesteps`, where they are given, which way they go."""
         return cls(calls_per_step, rises=timesteps is not None and timesteps[-1] > timesteps[0])
 
+    def told(self, timesteps: Sequence[float]) -> None:
+        """The next run goes through these."""
+        self.rises, self._turned = timesteps[-1] > timesteps[0], False
+
     def place(self, call: Call) -> Place | None:
         self._warning = None
+        place = self._at(call)
+        if place is not None and self.calls_per_step is None:
+            place = self._recognised(place, call)
+        return place
+
+    def _at(self, call: Call) -> Place | None:
+        """Where it is by its timestep and its place among the calls made there."""
         now = readable(call.timestep)
         if now is None or math.isnan(now):  # NaN stands nowhere in a schedule, and what it gives is NaN
             return None
@@ -145,9 +174,47 @@ class TimestepClock(Clock):
     def forget(self) -> None:
         self._seen, self._calls, self._first, self._latest, self._given_up = [], 0, None, None, []
         self._arguments = ()
+        self._branches, self._called, self._stranger, self._shape = {}, [], None, None
 
     def warning(self) -> str | None:
         return self._warning
+
+    def _recognised(self, place: Place, call: Call) -> Place:
+        """The place with the number of the branch whose conditions these are."""
+        if place.begins:
+            self._branches, self._stranger = {}, None
+        elif place.dropped:
+            self._branches = {n - place.dropped: known for n, known in self._branches.items() if n >= place.dropped}
+            self._called = list(range(place.branch))
+        if place.branch == 0:
+            if self._stranger is not None and self._called == [self._stranger]:
+                self._warning = self._warning or STRANGER
+            self._called, self._stranger = [], None
+        number = self._number(call)
+        if number in self._branches:
+            self._branches[number].follow(call.arguments)
+        else:
+            self._branches[number] = Conditions.of(call.arguments)
+        self._called.append(number)
+        self._shape = None if call.latents is None else tuple(call.latents.shape)
+        return attrs.evolve(place, branch=number)
+
+    def _number(self, call: Call) -> int:
+        """The first branch that was not called at this step yet, or one that was always given what this call is."""
+        free = [number for number in sorted(self._branches) if number not in self._called]
+        if not free:
+            return len(self._branches)
+        expected = self._branches[free[0]]
+        if expected.fit(call.arguments) is not False:
+            return free[0]
+        for number in free[1:]:
+            if self._branches[number].fit(call.arguments, expected.steady):
+                return number
+        if call.latents is None or tuple(call.latents.shape) != self._shape:
+            return free[0]
+        if not self._called:
+            self._stranger = len(self._branches)
+        return len(self._branches)
 
     def _begin(self, now: float, call: Call) -> Place:
         self._seen, self._calls, self._turned = [now], 1, False
@@ -211,68 +278,6 @@ class TimestepClock(Clock):
             "another run; call `session.reset()` before a run that begins where none was finished"
         )
         return True
-
-
-@attrs.frozen(eq=False)
-class Given:
-    """A tensor that a call was given, kept to tell whether another was given the same."""
-
-    tensor: torch.Tensor
-    version: int
-
-    @classmethod
-    def of(cls, tensor: torch.Tensor | None) -> Given | None:
-        return None if tensor is None else cls(tensor, version(tensor))
-
-    def equal(self, other: torch.Tensor | None) -> bool:
-        """Whether `other` holds the same numbers; another tensor's are compared, which on a GPU waits."""
-        import torch
-
-        if other is None or other is self.tensor:
-            return other is not None and version(other) == self.version
-        mine = self.tensor
-        alike = (other.shape, other.dtype, other.device) == (mine.shape, mine.dtype, mine.device)
-        return alike and version(mine) == self.version and torch.equal(other, mine)
-
-
-@attrs.frozen(eq=False)
-class Argument:
-    """An argument that a call was given, remembered without holding it."""
-
-    there: Callable[[], object]
-    version: int
-
-    @classmethod
-    def of(cls, value: object) -> Argument:
-        import torch
-
-        if isinstance(value, torch.Tensor):
-            return cls(weakref.ref(value), version(value))
-        held = value if is_plain(value) else NEVER
-        return cls(lambda: held, 0)
-
-    def still(self, value: object) -> bool:
-        """Whether `value` is the very same, and unchanged since."""
-        import torch
-
-        written = version(value) if isinstance(value, torch.Tensor) else 0
-        return self.there() is value and self.version == written
-
-
-def is_plain(value: object) -> bool:
-    """Whether an argument is a number, a word, or a list of those, which to hold costs nothing."""
-    if isinstance(value, (list, tuple)):
-        return all(map(is_plain, value))
-    return value is None or isinstance(value, (bool, int, float, str))
-
-
-NEVER = object()
-"""What no argument is: in place of those that can't be remembered without holding them."""
-
-
-def version(tensor: torch.Tensor) -> int:
-    """How often it was written to; 0 in inference mode, where torch does not count."""
-    return 0 if tensor.is_inference() else tensor._version
 
 
 def readable(timestep: torch.Tensor | float | None) -> float | None:

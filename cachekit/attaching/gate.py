@@ -59,6 +59,8 @@ class Gate:
     """`enter`, out of dynamo's sight."""
     dtypes: tuple[torch.dtype, ...] | None = None
     """Of the span's output, stream by stream, where the run has seen it."""
+    given: tuple[torch.dtype, ...] | None = None
+    """Of its input, when the residuals kept were computed."""
 
     entered: Entered | None = None
     hidden: Residual | None = None
@@ -101,8 +103,12 @@ class Gate:
         if not self.ahead:
             assert self.decide is not None
             self.decide(self)
-        elif self.skipping and self.prediction is not None and not same_shapes(hidden, self.prediction):
+        elif self.skipping and self.prediction is not None and not self.fits(hidden, self.prediction):
             self.skipping, self.misfit = False, True
+
+    def fits(self, hidden: Residual, prediction: Residual) -> bool:
+        """Whether what the span is given is of the kind that the prediction was made for."""
+        return same_shapes(hidden, prediction) and tuple(stream.dtype for stream in streams(hidden)) == self.given
 
     def watched(self, position: int, call: Forward, args: Arguments, kwargs: KeywordArguments) -> Any:
         """Run the block inside whose own residual is wanted."""
@@ -141,6 +147,7 @@ class Gate:
         output = add(self.hidden, self.prediction)
         if self.dtypes is not None:
             output = cast(output, self.dtypes)
+        self.hidden = None  # nobody asks for it any more, and a compiled forward that returned it would write it out
         return self.adapter.answer(self.span, args, kwargs, output)
 
 

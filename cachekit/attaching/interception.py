@@ -7,7 +7,6 @@ and compiled calls are behind it, and on a skipped step none of them runs, in wh
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,13 +41,9 @@ def transformer_entrance(listener: Listener, call: Forward) -> Forward:
 
     Where dynamo looks on, this frame and what the listener does are not to be compiled, but what it calls is.
     """
-    begin, end, fail, plain = listener.begin, listener.end, listener.fail, True
+    begin, end, fail = (never_compile(method, callees=True) for method in (listener.begin, listener.end, listener.fail))
 
     def enter(*args: Any, **kwargs: Any) -> Any:
-        nonlocal begin, end, fail, plain
-        if plain and "torch._dynamo" in sys.modules:
-            begin, end, fail = map(torch.compiler.disable, (listener.begin, listener.end, listener.fail))
-            plain = False
         returned = None
         if begin(args, kwargs):
             try:
@@ -62,21 +57,27 @@ def transformer_entrance(listener: Listener, call: Forward) -> Forward:
     return enter
 
 
-def never_compile(function: Forward) -> None:
-    """Have dynamo run this function's frames as they are, those called from them as it likes.
+def never_compile(function: Forward, *, callees: bool = False) -> Forward:
+    """Have dynamo run this function's frames as they are, and those called from them too or, else, as it likes.
 
-    `torch._dynamo.disable(recursive=False)` does the same, but importing it takes seconds that only compiling owes.
+    `torch.compiler.disable` does the same in a wrapper of its own, whose dozen calls a call are a tenth of what a
+    skipped step of a compiled model takes; and to import it takes seconds that only compiling owes.
     """
     from torch._C._dynamo import eval_frame
 
-    code = function.__code__
-    function.__dict__["_torchdynamo_disable"] = True
     if hasattr(eval_frame, "set_code_exec_strategy"):
-        strategy = eval_frame._FrameExecStrategy(eval_frame._FrameAction.SKIP, eval_frame._FrameAction.DEFAULT)
-        eval_frame.set_code_exec_strategy(code, strategy)
+        action = eval_frame._FrameAction
+        strategy = eval_frame._FrameExecStrategy(action.SKIP, action.SKIP if callees else action.DEFAULT)
+        eval_frame.set_code_exec_strategy(function.__code__, strategy)
+    elif callees:  # torch before 2.8
+        disabled: Forward = torch.compiler.disable(function)
+        return disabled
     else:
-        skip_code: Callable[[types.CodeType], None] = vars(eval_frame)["skip_code"]  # torch before 2.8
-        skip_code(code)
+        skip_code: Callable[[types.CodeType], None] = vars(eval_frame)["skip_code"]
+        skip_code(function.__code__)
+    if not callees:
+        function.__dict__["_torchdynamo_disable"] = True
+    return function
 
 
 @attrs.define(eq=False)

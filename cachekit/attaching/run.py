@@ -10,7 +10,7 @@ import attrs
 from cachekit.attaching.trace import NOT_CALLED, Trace, trace_of
 from cachekit.errors import CachekitError
 from cachekit.interface.predictor import LinearPredictor, Predictor
-from cachekit.interface.residuals import layout
+from cachekit.interface.residuals import layout, streams
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Run, Strategy, checked_plan, checked_predictor
 
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ class Branch:
     """Layout of the span's input at the last computed step; None where no residual of it is held."""
     residual_layout: tuple[object, ...] | None = None
     """Layout of its residual, which a prediction must have."""
+    given: tuple[torch.dtype, ...] | None = None
+    """Types of that input, stream by stream."""
     dtypes: tuple[torch.dtype, ...] | None = None
-    """Of the span's output, stream by stream."""
+    """Of the span's output."""
     template: Any = None
     """What the transformer returned, without its tensor, where its whole call is the span."""
 
@@ -45,12 +47,13 @@ class Branch:
 
     def needs_residual(self, index: int, steps: int) -> bool:
         """Whether a later step of the run may be predicted from this one."""
-        return SKIPPED in self.plan[index + 1 :] if self.plan is not None else index < steps - 1
+        return self.plan.find(SKIPPED, index + 1) >= 0 if self.plan is not None else index < steps - 1
 
     def keep(self, step: Step, residual: Residual, dtypes: tuple[torch.dtype, ...] | None) -> None:
         """Let the predictor see a computed step's residual."""
         self.predictor.update(step, residual)
         self.kept, self.residual_layout, self.dtypes = layout(step.hidden), layout(residual), dtypes
+        self.given = tuple(stream.dtype for stream in streams(step.hidden))
 
     def correct(self, index: int, output: torch.Tensor, *, computed: bool) -> torch.Tensor:
         """What goes to the sampler in place of the transformer's output; refused where it is not like that."""

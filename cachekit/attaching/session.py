@@ -23,7 +23,7 @@ from cachekit.attaching.clocks import Call, Clock, CountingClock, Place, Timeste
 from cachekit.attaching.gate import Gate, asking_entrance, body_entrance, span_entrance
 from cachekit.attaching.interception import Standing, standing_before, transformer_entrance
 from cachekit.attaching.run import RunState, Schedule, predicts_ahead
-from cachekit.attaching.spans import span_of
+from cachekit.attaching.spans import check_same_blocks, span_of
 from cachekit.attaching.trace import Trace
 from cachekit.errors import CachekitError, CachekitWarning
 from cachekit.interface.residuals import held_bytes
@@ -164,6 +164,8 @@ class Session:
         self._schedule = self._settle(count, timesteps, euler)
         self.steps, self.timesteps, self.euler = count, timesteps, euler
         self._give_up_run()
+        if timesteps is not None and isinstance(self.clock, TimestepClock):
+            self.clock.told(timesteps)
 
     def finish(self) -> None:
         """The run in progress is over, as its caller knows: let go of what it kept. The next call begins another."""
@@ -256,6 +258,7 @@ class Session:
         """The run that a call belongs to, begun where it begins with it."""
         run = self._run
         if place.begins or run is None:
+            check_same_blocks(self.transformer, self.adapter, self._span)
             self._close_run(told=place.steps is None)
             told = (place.steps, place.timesteps, place.euler)
             if place.steps is not None and told != (self.steps, self.timesteps, self.euler):
@@ -275,6 +278,7 @@ class Session:
 
     def _check_passage(self, gate: Gate) -> None:
         """The span's last block did not run once: refused, or where that may be meant, warned of."""
+        check_same_blocks(self.transformer, self.adapter, self._span)
         last, name = self._span.last, type(self.transformer).__name__
         if gate.left > 1:
             raise CachekitError(
@@ -384,10 +388,16 @@ class Session:
     def _stand(self) -> list[Standing]:
         """Stand before the transformer and the blocks concerned; all or none."""
         blocks = self._span.blocks
-        if standing_before(self.transformer) or any(standing_before(block) for block in blocks):
+        name = type(self.transformer).__name__
+        if standing_before(self.transformer):
             raise CachekitError(
-                f"this {type(self.transformer).__name__} has a session already; detach that one first "
-                "(`cachekit.detach(model)`), or leave its `with`"
+                f"this {name} has a session already; detach that one first (`cachekit.detach(model)`), or leave its "
+                "`with`"
+            )
+        if any(standing_before(block) for block in blocks):
+            raise CachekitError(
+                f"this {name} shares blocks with another model that has a session; detach that one first, or give this "
+                "one copies of the blocks (`copy.deepcopy`)"
             )
         standing = []
         try:

@@ -42,3 +42,17 @@ def span_of(transformer: nn.Module, adapter: Adapter, strategy: Strategy) -> Spa
             f"{type(transformer).__name__}, and its calls can't be told apart; give each place a module of its own"
         )
     return Span.between(blocks, head=strategy.head, tail=strategy.tail)
+
+
+def check_same_blocks(transformer: nn.Module, adapter: Adapter, span: Span) -> None:
+    """CachekitError where the transformer's blocks are no longer the span's; one that was wrapped since still is."""
+    known, now = span.blocks, tuple(adapter.blocks(transformer))
+    if now == known:
+        return
+    kept = [any(old is module for module in new.modules()) for old, new in zip(known, now, strict=False)]
+    if len(now) == len(known) and all(kept):
+        return
+    raise CachekitError(
+        f"the blocks of this {type(transformer).__name__} were changed after the session was attached: {len(known)} "
+        f"then, {len(now)} now, block {[*kept, False].index(False)} the first that differs; detach and attach anew"
+    )

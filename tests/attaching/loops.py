@@ -11,6 +11,10 @@ import cachekit
 CAPTION, NULL = torch.full((1, 3, HIDDEN), 0.3), torch.zeros(1, 3, HIDDEN)
 
 
+PLMS = [900.0, 800.0, 800.0, 700.0, 600.0, 500.0, 400.0, 300.0, 200.0, 100.0]
+"""The timesteps of diffusers' PNDMScheduler without Runge-Kutta steps, which takes the second twice."""
+
+
 def falling(steps: int, start: float = 1000.0) -> list[float]:
     """Timesteps from `start` down, evenly: a whole run from 1000, image-to-image from below."""
     return [start * (1 - index / steps) for index in range(steps)]
@@ -117,6 +121,32 @@ def in_turn(*seeds: int):
 
 
 BUFFER = torch.zeros(1, 6, 4)
+
+
+@attrs.define
+class Pipeline:
+    """A bare pipeline that holds its captions and gives the same tensors at every step, as they do.
+
+    `captions` says which of them are called at each step, by their positions in `CAPTIONS`; `first` is the step of the
+    whole schedule with which it begins, as image-to-image does.
+    """
+
+    captions: str | tuple[str, ...] = "0"
+    seed: int = 7
+    first: int = 0
+    stop_after: int | None = None
+    """Steps after which it is interrupted."""
+
+    def __call__(self, model) -> torch.Tensor:
+        latents = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(self.seed))
+        for index, now in enumerate(falling(10)[self.first : self.stop_after]):
+            called = self.captions if isinstance(self.captions, str) else self.captions[index]
+            velocities = [model(latents, torch.tensor([now]), CAPTIONS[int(position)]) for position in called]
+            latents = latents - 0.1 * sum(velocities)
+        return latents
+
+
+CAPTIONS = [CAPTION, NULL, 2 * CAPTION, -CAPTION]
 
 
 @attrs.define

@@ -238,3 +238,18 @@ def test_a_model_compiled_in_place_while_attached_stays_compiled_after(model):
     call(transformer, 0)
     call(transformer, 0)
     assert graphs() == before + 1
+
+
+def test_the_graph_of_a_skipped_step_writes_out_nothing_but_the_models_output(model):
+    transformer, call, adapter = model
+    written = []
+
+    def backend(module, inputs):
+        (returned,) = next(node for node in module.graph.nodes if node.op == "output").args
+        written.append(len(returned))
+        return module.forward
+
+    with attached(transformer, adapter):
+        run(torch.compile(transformer, backend=backend, fullgraph=True), call)
+    computed, skipped = written
+    assert skipped == 1 < computed

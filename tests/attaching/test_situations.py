@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import attrs
 import pytest
 import torch
-from loops import CAPTION, NULL, Drift, EveryThird, Loop, Walk, falling, heun, in_turn, shifted
+from loops import CAPTION, NULL, PLMS, Drift, EveryThird, Loop, Pipeline, Walk, falling, heun, in_turn, shifted
 
 import cachekit
 
@@ -200,11 +201,31 @@ SITUATIONS = {
     "a shifted schedule": Situation(plays(Loop(shifted(10, 17.0))), Loop(shifted(10, 17.0), seed=7)),
     "another shift": Situation(plays(Loop(shifted(10, 3.0)))),
     "whole-number timesteps": Situation(plays(Loop(TEN, dtype=torch.int64)), whole(dtype=torch.int64)),
+    "whole-number timesteps of 64 bits that rise": Situation(
+        plays(Loop(TEN[::-1], dtype=torch.int64)), Loop(TEN[::-1], seed=7, dtype=torch.int64), exact=False
+    ),
+    "timesteps in float64": Situation(plays(Loop(TEN, dtype=torch.float64)), whole(dtype=torch.float64)),
+    "timesteps in float16": Situation(plays(Loop(TEN, dtype=torch.float16)), whole(dtype=torch.float16)),
+    "timesteps that fall together in bfloat16": Situation(
+        plays(Loop(shifted(30, 17.0), dtype=torch.bfloat16)),
+        Loop(shifted(30, 17.0), seed=7, dtype=torch.bfloat16),
+        steps=30,
+        exact=False,
+    ),
     "timesteps in bfloat16": Situation(plays(Loop(TEN, dtype=torch.bfloat16)), whole(dtype=torch.bfloat16)),
     "strengths that go up": Situation(plays(*[Loop(falling(n, 100.0 * n), seed=n) for n in (2, 3, 5, 7, 9)])),
     "a timestep that is not a number": Situation(timestep_of_nan),
     "Heun's sampler": Situation(plays(Walk(heun(6))), Walk(heun(6)), steps=11),
     "Heun's sampler, then another": Situation(plays(Walk(heun(6)))),
+    "Heun's sampler, guided": Situation(
+        plays(Walk(heun(6), captions=(CAPTION, NULL))), Walk(heun(6), captions=(CAPTION, NULL)), steps=6
+    ),
+    "a second order by half steps": Situation(
+        plays(Walk(falling(10))),
+        Walk([t for pair in itertools.pairwise(TEN) for t in (pair[0], sum(pair) / 2)]),
+        steps=18,
+    ),
+    "a second timestep that is taken twice": Situation(plays(Walk(PLMS)), Walk(PLMS), steps=9),
     "restarts": Situation(plays(Walk([*TEN[:6], *TEN[3:]])), Walk([*TEN[:6], *TEN[3:]]), exact=False),
     "restarts, then a plain run": Situation(plays(Walk([*TEN[:6], *TEN[3:]]))),
     "going back a step twice, then a plain run": Situation(plays(Walk([*TEN[:5], *TEN[3:8], *TEN[6:]]))),
@@ -223,6 +244,25 @@ SITUATIONS = {
     "ten runs of one step": Situation(one_step_runs),
     "runs of fewer steps than told": Situation(plays(*[Loop(falling(4), seed=seed) for seed in range(3)])),
     "two steps": Situation(plays(Loop(falling(2))), Loop(falling(2), seed=7), steps=2),
+    "guidance that ends, without its caption first": Situation(
+        plays(Pipeline(("10",) * 5 + ("0",) * 5, seed=1)), Pipeline(("10",) * 5 + ("0",) * 5)
+    ),
+    "guidance that begins, without its caption first": Situation(
+        plays(Pipeline(("0",) * 5 + ("10",) * 5, seed=1)), Pipeline(("0",) * 5 + ("10",) * 5)
+    ),
+    "branches that change places": Situation(plays(Pipeline(("01", "10") * 5, seed=1)), Pipeline(("01", "10") * 5)),
+    "a caption that changes on the way": Situation(
+        plays(Pipeline(("0",) * 4 + ("2",) * 6, seed=1)), Pipeline(("0",) * 4 + ("2",) * 6), exact=False
+    ),
+    "cut after three steps, then a run of another caption from the fourth on": Situation(
+        plays(Pipeline("0", seed=1, stop_after=3)), Pipeline("2", first=3), exact=False
+    ),
+    "guided, cut after three steps, then another caption from the fourth on": Situation(
+        plays(Pipeline("01", seed=1, stop_after=3)), Pipeline("21", first=3), exact=False
+    ),
+    "cut after three steps, then another size from the fourth on": Situation(
+        plays(Loop(TEN[:3], tokens=9)), Loop(TEN[3:], seed=7), exact=False
+    ),
     "one step": Situation(plays(Loop(falling(1))), Loop(falling(1), seed=7), steps=1),
 }
 
