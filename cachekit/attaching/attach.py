@@ -75,6 +75,7 @@ def attach(
             traits=chosen.traits(transformer),
         )
     check_probes(resolved, chosen)
+    check_group(group)
     answering = resolve_predictor(predictor, resolved, plugins)
     return Session(transformer, chosen, resolved, answering, steps, calls_per_step, watch=watch, group=group)
 
@@ -193,6 +194,18 @@ def not_an_object(kind: str, given: object) -> CachekitError:
             f"give {given.__name__}()"
         )
     return CachekitError(f"the {kind} must be a registered name or an object of its class, not {given!r}")
+
+
+def check_group(group: object) -> None:
+    """Refuse what is no group of processes, such as the device mesh that one belongs to."""
+    from torch import distributed
+
+    if group is None or (distributed.is_available() and isinstance(group, distributed.ProcessGroup)):
+        return
+    raise CachekitError(
+        f"group must be a torch.distributed.ProcessGroup, as `new_group` or a device mesh's `get_group()` gives, not "
+        f"{group!r}"
+    )
 
 
 def check_probes(strategy: Strategy, adapter: Adapter) -> None:

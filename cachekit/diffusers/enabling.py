@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from cachekit.attaching.attach import (
+    check_group,
     check_probes,
     resolve_adapter,
     resolve_predictor,
@@ -183,6 +184,7 @@ def enable_resolved(
                 "`cachekit.disable(pipe)` first, or leave its `with`"
             )
         refuse_other_cache(transformer)
+    check_group(group)
     steps = default_steps(type(pipe))
     chosen = []
     for transformer in transformers:

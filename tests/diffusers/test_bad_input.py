@@ -119,6 +119,13 @@ def test_a_profile_that_is_none():
     assert said == "the profile must be a file's path or a Profile object, not 3"
 
 
+def test_a_group_that_is_none():
+    pipe = PIPELINES["wan"].make()
+    assert "group must be a torch.distributed.ProcessGroup" in refused(lambda: cachekit.enable(pipe, "none", group=3))
+    attached = refused(lambda: cachekit.attach(pipe.transformer, "none", steps=4, group="all"))
+    assert attached.endswith("not 'all'")
+
+
 def test_enabling_twice():
     pipe = PIPELINES["wan"].make()
     with cachekit.enable(pipe, "none"):
