@@ -10,13 +10,16 @@ cost: thresholds by bisection on the model's first calibration prompts, at guida
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import attrs
 import click
 import numpy as np
+import torch
 
 from benchmarks.figures.field import COUNTS, STEPS, paid, partial
 from benchmarks.figures.measuring import ROOT
@@ -44,12 +47,14 @@ THRESHOLDS: dict[str, tuple[str, float, float]] = {
 """Of each strategy that decides: the field that says how far it may go, and between what."""
 
 
+CEM = tuple(range(1, 8))
+"""CEM's intervals, of which the best on calibration prompts is taken."""
+
+
 def planned(count: int) -> Iterator[tuple[str, str | None]]:
     """Specs to try in turn for each strategy that plans, and a predictor of its own beside those of the table."""
     for name in ("gramcache", "dpcache", "lemica", "budcache", "l2p", "meancache"):
         yield f"{name}:computed={count}", name
-    for interval in range(1, 8):
-        yield f"cem:computed={count}:interval={interval}", "cem"
     for longest in (3, 5, 6, 8, 10):
         for thresh in np.geomspace(0.05, 3.0, 40):
             yield f"magcache:thresh={thresh:.3g}:K={longest}", "magcache"
@@ -58,30 +63,57 @@ def planned(count: int) -> Iterator[tuple[str, str | None]]:
             yield f"interval:n={distance}:first={first}", "interval"
 
 
-@attrs.define
+@attrs.define(slots=False)
 class Seeker:
     """Finds settings on calibration prompts."""
 
     chosen: ChosenModel
     weights: str | None
     prompts: int
-    _pipeline: Any = None
 
     def cache(self, spec: str) -> Cache | None:
         return choose_cache(spec, {}, None, None, self.chosen, STEPS, get_plugins())
+
+    def best(self, specs: Iterable[str]) -> str | None:
+        """The one whose final latents are nearest to the uncached ones, in the mean square over calibration prompts."""
+        errors: dict[str, float] = {}
+        for spec in specs:
+            try:
+                cache = self.cache(spec)
+                errors[spec] = float(np.mean([self.missed(prompt, cache) for prompt in self.sought]))
+            except CachekitError as error:
+                click.echo(f"{spec}: {error}")
+        return min(errors, key=lambda spec: errors[spec], default=None)
+
+    def missed(self, prompt: str, cache: Cache | None) -> float:
+        made, whole = (self.latents(prompt, one) for one in (cache, None))
+        return float((made - whole).square().mean())
+
+    def latents(self, prompt: str, cache: Cache | None) -> torch.Tensor:
+        text = self.pipeline.encode_text(prompt)
+        with attach_cache(self.pipeline, cache, STEPS) if cache else nullcontext():
+            made = self.pipeline.denoise(text, seed=0, steps=STEPS, guidance_scale=self.chosen.model.guidance_scale)
+        assert isinstance(made, torch.Tensor)
+        return made
+
+    @property
+    def sought(self) -> tuple[str, ...]:
+        """The prompts that settings are sought on."""
+        return tuple(self.chosen.model.calibration_prompts[: self.prompts])
+
+    @cached_property
+    def pipeline(self) -> Any:
+        return self.chosen.model.load(device="cpu", dtype=None)
 
     def cost(self, spec: str) -> float:
         """Computed steps of a run, the mean over calibration prompts, the head and tail of skipped ones among them."""
         cache = self.cache(spec)
         assert cache is not None
-        model = self.chosen.model
-        if self._pipeline is None:
-            self._pipeline = model.load(device="cpu", dtype=None)
         counts = []
-        for prompt in model.calibration_prompts[: self.prompts]:
-            text = self._pipeline.encode_text(prompt)
-            with attach_cache(self._pipeline, cache, STEPS) as session:
-                self._pipeline.denoise(text, seed=0, steps=STEPS, guidance_scale=model.guidance_scale)
+        for prompt in self.sought:
+            text = self.pipeline.encode_text(prompt)
+            with attach_cache(self.pipeline, cache, STEPS) as session:
+                self.pipeline.denoise(text, seed=0, steps=STEPS, guidance_scale=self.chosen.model.guidance_scale)
             counts.append(session.trace.computed)
         return paid(float(np.mean(counts)), partial(cache.strategy))
 
@@ -124,6 +156,9 @@ def settings(weights: str | None, prompts: int, only: str | None, out: Path) -> 
             if plan is not None and plan.count("X") == count:
                 done.add(str(name))
                 lines.append((spec, float(count)))
+        if not wanted or "cem" in wanted:
+            spec = seeker.best(f"cem:computed={count}:interval={interval}" for interval in CEM)
+            lines += [(spec, float(count))] if spec else []
     for spec, (field, low, high) in THRESHOLDS.items():
         if wanted and spec.partition(":")[0] not in wanted:
             continue

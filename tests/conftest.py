@@ -27,6 +27,12 @@ def no_gradients():
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_plugins_left(monkeypatch):
+    """`--plugin` tells the processes that a command starts by the environment, which outlives a command run in here."""
+    monkeypatch.setenv("CACHEKIT_PLUGINS", "")
+
+
 @pytest.fixture(scope="session")
 def golden():
     """What the public Open-Sora code computes for small seeded weights."""

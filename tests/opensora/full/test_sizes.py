@@ -59,7 +59,7 @@ def test_a_length_by_name_or_number(name, count):
         (lambda: image_size("480", "9:16"), "480p"),
         (lambda: image_size("480p", "9:17:1"), "9:17"),
         (lambda: frame_count("3s"), "8s"),
-        (lambda: frame_count(0), "at least 1"),
+        (lambda: frame_count(0), "from 1 to 10000"),
     ],
 )
 def test_a_name_that_means_nothing_is_refused_with_those_that_do(ask, said):

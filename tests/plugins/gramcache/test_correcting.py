@@ -155,4 +155,4 @@ def test_on_the_embedded_model_the_result_is_nearer_to_the_uncached_one():
 
     whole = latents("none")
     missed = {c: float((latents(f"gramcache:computed=12:correction={c}") - whole).square().mean()) for c in (0, 1)}
-    assert missed[1] < 0.8 * missed[0]
+    assert missed[1] < 0.9 * missed[0]
