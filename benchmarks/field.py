@@ -51,8 +51,8 @@ CEM = tuple(range(1, 8))
 """CEM's intervals, of which the best on calibration prompts is taken."""
 
 
-def planned(count: int) -> Iterator[tuple[str, str | None]]:
-    """Specs to try in turn for each strategy that plans, and a predictor of its own beside those of the table."""
+def planned(count: int) -> Iterator[tuple[str, str]]:
+    """Specs to try in turn for each strategy that plans, and its name."""
     for name in ("gramcache", "dpcache", "lemica", "budcache", "l2p", "meancache"):
         yield f"{name}:computed={count}", name
     for longest in (3, 5, 6, 8, 10):
@@ -68,7 +68,6 @@ class Seeker:
     """Finds settings on calibration prompts."""
 
     chosen: ChosenModel
-    weights: str | None
     prompts: int
 
     def cache(self, spec: str) -> Cache | None:
@@ -140,7 +139,7 @@ class Seeker:
 def settings(weights: str | None, prompts: int, only: str | None, out: Path) -> None:
     """Find the settings and write the config."""
     chosen = choose_model("opensora-mini", get_plugins(), {"weights": weights})
-    seeker, wanted, lines = Seeker(chosen, weights, prompts), set(only.split(",")) if only else None, []
+    seeker, wanted, lines = Seeker(chosen, prompts), set(only.split(",")) if only else None, []
     for count in COUNTS:
         done: set[str] = set()
         for spec, name in planned(count):
@@ -154,7 +153,7 @@ def settings(weights: str | None, prompts: int, only: str | None, out: Path) -> 
             assert cache is not None
             plan = cache.plan(STEPS, chosen.model.timesteps(STEPS))
             if plan is not None and plan.count("X") == count:
-                done.add(str(name))
+                done.add(name)
                 lines.append((spec, float(count)))
         if not wanted or "cem" in wanted:
             spec = seeker.best(f"cem:computed={count}:interval={interval}" for interval in CEM)

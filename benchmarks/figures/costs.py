@@ -10,7 +10,7 @@ def attaching_table(kept: Kept) -> str:
     """`cachekit bench`, beside what it may be at most."""
     steps, loop, held = (kept.found[key] for key in ("steps", "loop", "held"))
     rows = [
-        [f"{what}, {how}", "{median:.3f} ({low:.3f} to {high:.3f})".format(**figures[key]), str(most[how])]
+        [f"{what}, {how}", bounded(figures[key]), str(most[how])]
         for what, key, most in (
             ("attached computed step / bare step", "computed_over_bare", {"eager": 1.01, "inductor": 1.02}),
             (
@@ -53,9 +53,9 @@ def evaluator_table(kept: Kept) -> str:
 
 
 def gramcache_cost_table(kept: Kept) -> str:
-    ratio = "{median:.3f} ({low:.3f} to {high:.3f})".format(**kept.found["corrected_over_computed"])
+    ratio = kept.found["corrected_over_computed"]
     rows = [
-        ["a corrected step over the same computed step without correction", ratio, "1.01"],
+        ["a corrected step over the same computed step without correction", bounded(ratio), "1.01"],
         ["planning 50 steps, in a fresh process", f"{kept.found['planning_seconds']:.2f} s", "1 s"],
     ]
     return table(["what", "measured", "at most"], rows)

@@ -37,7 +37,6 @@ def test_run_refuses(cachekit_command, tmp_path, monkeypatch, arguments, sentenc
 
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    monkeypatch.setenv("CACHEKIT_PLUGINS", "")
     monkeypatch.chdir(tmp_path)
     result = cachekit_command("run", *arguments, "--out", tmp_path / "out")
     assert result.status == 2
@@ -112,7 +111,6 @@ def test_a_plugin_that_registers_a_taken_name_is_refused(cachekit_command, tmp_p
         "    register('magcache', Mine)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("CACHEKIT_PLUGINS", "")
     result = cachekit_command("run", "--plugin", "takes_magcache", "--out", tmp_path / "out")
     assert result.status == 2
     assert "is registered twice" in result.err

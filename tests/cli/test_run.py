@@ -184,7 +184,6 @@ def test_a_strategy_that_fails_in_the_middle_is_named_and_the_status_is_1(
         "    register('breaks', Breaks)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("CACHEKIT_PLUGINS", "")
     result = cachekit_command(
         "run", *quick, "--plugin", "breaks_at_two", "--strategy", "breaks", "--out", tmp_path / "out"
     )

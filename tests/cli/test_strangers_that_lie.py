@@ -31,7 +31,6 @@ def odd(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text(source)
         monkeypatch.syspath_prepend(tmp_path)
         monkeypatch.delitem(sys.modules, name, raising=False)
-        monkeypatch.setenv("CACHEKIT_PLUGINS", "")
         return ("--plugin", name)
 
     return write

@@ -135,7 +135,6 @@ def cachekit_strategies(register):
 def test_a_predictor_that_makes_nan_is_a_failure_that_says_where_it_began(cachekit, weights, tmp_path, monkeypatch):
     (tmp_path / "poisonous.py").write_text(NAN_PREDICTOR)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("CACHEKIT_PLUGINS", "")
     words = ("--plugin", "poisonous", "--strategy", "second", "--predictor", "poison", "--steps", 6, "--prompt", CIRCLE)
     status, _, errors = cachekit("run", "--weights", weights, *words, "--out", tmp_path / "o")
     assert (status, "not finite from step 2 of 6 on" in errors) == (1, True), errors
@@ -238,7 +237,6 @@ def cachekit_strategies(register):
 def test_a_folder_taken_away_stops_the_work_with_one_sentence(cachekit, weights, tmp_path, monkeypatch):
     (tmp_path / "taking.py").write_text(TAKEN_AWAY)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("CACHEKIT_PLUGINS", "")
     out = tmp_path / "o"
     words = ("--plugin", "taking", "--strategy", "removes", "--set", f"folder={out}", "--videos-per-prompt", 9)
     status, _, errors = cachekit("run", "--weights", weights, *QUICK, *words, "--out", out)

@@ -198,7 +198,6 @@ def test_a_setting_that_fails_is_named_and_the_others_go_on(
 ) -> None:
     (tmp_path / "broken_strategy.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("CACHEKIT_PLUGINS", "")
     status, out, errors = compare(
         "--plugin", "broken_strategy", "--strategy", "broken", "--strategy", "fixed:pattern=XX.XX.XX"
     )

@@ -273,7 +273,6 @@ def cachekit_metrics(register):
 def test_a_strangers_metric_of_videos_registers_as_one_of_frames_does(folders, tmp_path, monkeypatch, cachekit):
     (tmp_path / "seconds_metric.py").write_text(STRANGER)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("CACHEKIT_PLUGINS", "")
     arguments = ("eval", "--gt", folders[0], "--gen", folders[1], "--plugin", "seconds_metric")
     status, out, _ = cachekit(*arguments, "--metrics", "seconds:scale=24")
     assert status == 0
