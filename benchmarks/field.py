@@ -9,6 +9,7 @@ cost: thresholds by bisection on the model's first calibration prompts, at guida
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -47,8 +48,9 @@ THRESHOLDS: dict[str, tuple[str, float, float]] = {
 """Of each strategy that decides: the field that says how far it may go, and between what."""
 
 
-CEM = tuple(range(1, 8))
-"""CEM's intervals, of which the best on calibration prompts is taken."""
+CEM = tuple(itertools.product(("none", "linear", "quadratic"), (True, False), range(1, 8)))
+"""CEM's weights, whether its errors add up, and its intervals: published both for FLUX (they do) and for Wan (they
+don't). The best plan on calibration prompts is taken."""
 
 
 def planned(count: int) -> Iterator[tuple[str, str]]:
@@ -76,12 +78,18 @@ class Seeker:
     def best(self, specs: Iterable[str]) -> str | None:
         """The one whose final latents are nearest to the uncached ones, in the mean square over calibration prompts."""
         errors: dict[str, float] = {}
+        seen: set[str | None] = set()
         for spec in specs:
             try:
                 cache = self.cache(spec)
-                errors[spec] = float(np.mean([self.missed(prompt, cache) for prompt in self.sought]))
+                assert cache is not None
+                plan = cache.plan(STEPS, self.chosen.model.timesteps(STEPS))
             except CachekitError as error:
                 click.echo(f"{spec}: {error}")
+                continue
+            if plan not in seen:
+                seen.add(plan)
+                errors[spec] = float(np.mean([self.missed(prompt, cache) for prompt in self.sought]))
         return min(errors, key=lambda spec: errors[spec], default=None)
 
     def missed(self, prompt: str, cache: Cache | None) -> float:
@@ -156,7 +164,10 @@ def settings(weights: str | None, prompts: int, only: str | None, out: Path) -> 
                 done.add(name)
                 lines.append((spec, float(count)))
         if not wanted or "cem" in wanted:
-            spec = seeker.best(f"cem:computed={count}:interval={interval}" for interval in CEM)
+            spec = seeker.best(
+                f"cem:computed={count}:interval={interval}:weight={weight}:cumulative={adds_up}"
+                for weight, adds_up, interval in CEM
+            )
             lines += [(spec, float(count))] if spec else []
     for spec, (field, low, high) in THRESHOLDS.items():
         if wanted and spec.partition(":")[0] not in wanted:

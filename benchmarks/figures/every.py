@@ -26,7 +26,7 @@ from benchmarks.figures.seen import models_table, pipelines_table
 
 LPIPS = "--lpips-weights .venv/alexnet.safetensors"
 HELD_OUT, OTHERS = "--prompts docs/held-out-prompts.txt", "--prompts docs/other-held-out-prompts.txt"
-FIELD = "--config configs/field.toml --prompts docs/field-prompts-8.txt"
+FIELD = "--config configs/field.toml --previews 0"
 AGAINST = (
     "--strategy gramcache:computed=12,10,8 --strategy magcache:thresh=0.24:K=3 --strategy magcache:thresh=0.36:K=5 "
     "--strategy magcache:thresh=0.8:K=6 --strategy magcache:thresh=1.0:K=8 --strategy teacache:thresh=0.15,0.2,0.275"
@@ -63,6 +63,13 @@ MEASUREMENTS = {
         ),
         compared("field-4", FIELD, keep_field),
         compared("field-7", f"{FIELD} --guidance-scale 7 --predictor own", keep_field),
+        compared(
+            "field-predictors",
+            "--strategy interval:n=3:first=3 --strategy interval:n=4:first=4 --strategy interval:n=5:first=3 "
+            "--strategy interval:n=6:first=2 --predictor reuse,damped,taylor,taylorseer,hicache,foca,spectrum "
+            "--prompts docs/field-prompts.txt --seed 31 --baselines 12 --previews 0",
+            keep_field,
+        ),
         Measurement("attaching", "cachekit bench", lambda found: found),
         Measurement("peers", "python benchmarks/peers.py", lambda found: found, folder_option="--work"),
         Measurement("controlnet", "python benchmarks/controlnet.py", lambda found: found),
@@ -106,6 +113,7 @@ FIGURES = {
         Figure("gramcache-parts", MEASUREMENTS["gramcache-parts"], whole_table),
         Figure("field-4", MEASUREMENTS["field-4"], field_table),
         Figure("field-7", MEASUREMENTS["field-7"], field_table),
+        Figure("field-predictors", MEASUREMENTS["field-predictors"], field_table),
         Figure("field-plot", MEASUREMENTS["field-4"], field_plot),
         Figure("attaching", MEASUREMENTS["attaching"], attaching_table),
         Figure("peers", MEASUREMENTS["peers"], peers_table),

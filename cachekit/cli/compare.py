@@ -27,6 +27,7 @@ from cachekit.cli.results import Command
 from cachekit.cli.sharing import share_option
 
 DEFAULT_STRATEGIES = ("magcache", "teacache")
+MOST_PREVIEWS = 1_000_000
 
 
 @click.command(cls=Command)
@@ -82,6 +83,12 @@ DEFAULT_STRATEGIES = ("magcache", "teacache")
     type=Whole(2, MOST_STEPS),
     help="Judge everything against the model with so many steps too, which is nearer to the true solution.",
 )
+@click.option(
+    "--previews",
+    type=Whole(0, MOST_PREVIEWS),
+    metavar="N",
+    help="Play the videos of the first N prompts and seeds on the page, which takes a copy of each  [default: all].",
+)
 @share_option
 @ray_options
 @config_option
@@ -104,6 +111,7 @@ def compare(
     lpips_weights: str | None,
     report: Path,
     reference_steps: int | None,
+    previews: int | None,
     shard: str | None,
     ray_address: str | None,
     gpus_per_worker: float | None,
@@ -136,6 +144,7 @@ def compare(
         metrics=metrics,
         lpips_weights=lpips_weights,
         reference_steps=reference_steps,
+        previews=previews,
         command=command_line(context),
     )
     with clustered(ray_address, gpus_per_worker, workers, shard) as cluster, progress(0) as shown:

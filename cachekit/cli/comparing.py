@@ -62,6 +62,8 @@ class Asked:
     reference_steps: int | None = None
     baselines: str | None = None
     """Numbers of steps of the baselines, separated by commas; None for every number of computed steps."""
+    previews: int | None = attrs.field(default=None, eq=False)
+    """Of how many prompts and seeds the page plays the videos; None for all."""
 
     def save(self, report: Path) -> None:
         from cachekit.files.writing import write_whole
@@ -202,9 +204,9 @@ def run_comparison(
             judge.recall()
             comparison = collect(whole, uncached, judge, about)
         second = collect(whole, reference, judge, {**about, "against": reference.label}) if reference else None
-    write_report(report, comparison)
+    write_report(report, comparison, previews=asked.previews)
     if second is not None:
-        write_report(report, second, stem=REFERENCE)
+        write_report(report, second, stem=REFERENCE, previews=asked.previews)
     return Done(comparison, second=second)
 
 

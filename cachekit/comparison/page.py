@@ -24,24 +24,31 @@ def check_page_can_be_made() -> None:
         raise CachekitError("the report's page needs jinja2; install it with `pip install 'cachekit-dit[report]'`")
 
 
-def write_report(folder: Path, comparison: Comparison, stem: str | None = None) -> None:
-    """Write the page and the data into the folder, each file whole or not at all; `stem` names them otherwise."""
+def write_report(folder: Path, comparison: Comparison, stem: str | None = None, previews: int | None = None) -> None:
+    """Write the page and the data into the folder, each file whole or not at all; `stem` names them otherwise.
+
+    `previews`: of how many videos of each row the page has a copy to play, the first ones; None for all.
+    """
     content = as_json(comparison)
     clean_leftovers(folder)
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     for name, made in ((f"{stem or DATA}.json", text), (f"{stem or DATA}.csv", as_csv(comparison))):
         write_whole(folder / name, made, "the report's file")
-    write_whole(folder / f"{stem or PAGE}.html", page(for_page(folder, content)), "the report's file")
+    write_whole(folder / f"{stem or PAGE}.html", page(for_page(folder, content, previews)), "the report's file")
 
 
-def for_page(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The results with the files that a browser plays in place of the lossless ones."""
+def for_page(folder: Path, content: dict[str, Any], count: int | None = None) -> dict[str, Any]:
+    """The results with the files that a browser plays in place of the lossless ones, of the first `count` videos."""
     previews = Previews(folder)
 
-    def playable(video: dict[str, Any]) -> dict[str, Any]:
-        return {**video, "file": previews.of(video["file"]) if video["file"] else None}
+    def playable(number: int, video: dict[str, Any]) -> dict[str, Any]:
+        shown = video["file"] and (count is None or number < count)
+        return {**video, "file": previews.of(video["file"]) if shown else None}
 
-    rows = [{**row, "videos": [playable(video) for video in row["videos"]]} for row in content["rows"]]
+    rows = [
+        {**row, "videos": [playable(number, video) for number, video in enumerate(row["videos"])]}
+        for row in content["rows"]
+    ]
     return {**content, "rows": rows}
 
 
