@@ -10,7 +10,7 @@ def attaching_table(kept: Kept) -> str:
     """`cachekit bench`, beside what it may be at most."""
     steps, loop, held = (kept.found[key] for key in ("steps", "loop", "held"))
     rows = [
-        [f"{what}, {how}", bounded(figures[key]), str(most[how])]
+        [f"{what}, {how}", bounded(figures[key]), str(most.get(how, ""))]
         for what, key, most in (
             ("attached computed step / bare step", "computed_over_bare", {"eager": 1.01, "inductor": 1.02}),
             (
@@ -18,6 +18,7 @@ def attaching_table(kept: Kept) -> str:
                 "skipped_over_floor",
                 {"eager": 1.05, "inductor": "1.10"},
             ),
+            ("the same of the first skipped step after a computed one", "first_skipped_over_floor", {}),
         )
         for how, figures in steps.items()
     ]

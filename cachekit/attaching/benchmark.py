@@ -42,7 +42,7 @@ WARM_UP = 3
 SKIPS = 5
 """Rounds of skipped steps for each of computed ones, which take so much longer."""
 DISPLACED = 2**26
-"""Bytes written before a skipped step is timed: more than processors' caches hold, as the blocks' weights are."""
+"""Bytes written before a first skipped step is timed: more than processors' caches hold, as the blocks' weights are."""
 
 
 @attrs.define
@@ -171,6 +171,8 @@ def step_timings(
 ) -> Timings:
     """Timings of `bare` and `computed` steps, paired, and of `skipped` and `floor` ones; `prepare` compiles or not.
 
+    A skipped step finds in the processor's caches what another just before it used; the `first skipped` of a stretch
+    comes after a computed step, which leaves nothing there, not the residual either (`first floor` beside it).
     `again` are bare steps of a copy, whose ratio to `bare` is 1 but for what the timing itself brings in.
     `computing` and `skipping` call the model, perhaps with latents of different sizes, and wait for the GPU where there
     is one. Each computed step's residual is kept, as for a step to be skipped.
@@ -189,14 +191,16 @@ def step_timings(
         )
     device = next(transformer.parameters()).device
     displace = partial(displaced, torch.zeros(DISPLACED // 4, device=device))
-    with planned(attached, COMPUTED + SKIPPED * (WARM_UP + SKIPS * rounds)), without_blocks(hollow):
-        skipping(ours)
+    skips, hollowed = partial(skipping, ours), partial(skipping, floor)
+    with planned(attached, COMPUTED + SKIPPED * 2 * (WARM_UP + SKIPS * rounds)), without_blocks(hollow):
+        skips()
         skipped = interleave(
-            {"skipped": (partial(skipping, ours), displace), "floor": (partial(skipping, floor), displace)},
-            SKIPS * rounds,
-            told=told,
+            {"skipped": (skips, nullcontext), "floor": (hollowed, nullcontext)}, SKIPS * rounds, told=told
         )
-    return Timings({**computed.rounds, **skipped.rounds})
+        first = interleave(
+            {"first skipped": (skips, displace), "first floor": (hollowed, displace)}, SKIPS * rounds, told=told
+        )
+    return Timings({**computed.rounds, **skipped.rounds, **first.rounds})
 
 
 def loop_timings(

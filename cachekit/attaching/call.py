@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from cachekit.attaching.run import Branch, RunState, predicts_ahead
+from cachekit.attaching.run import Branch, RunState
 from cachekit.errors import CachekitError
 from cachekit.interface.residuals import layout, matching
-from cachekit.interface.strategy import COMPUTED, SKIPPED, Strategy
+from cachekit.interface.strategy import COMPUTED, SKIPPED
 
 if TYPE_CHECKING:
     from cachekit.attaching.gate import Gate
@@ -52,8 +52,7 @@ class PlacedCall:
     @property
     def keeps(self) -> bool:
         """Whether anybody wants this step's residual, where it is computed."""
-        observes = type(self.branch.strategy).observe is not Strategy.observe
-        return observes or self.branch.needs_residual(self.step.index, self.run.schedule.steps)
+        return self.branch.observes or self.branch.needs_residual(self.step.index, self.run.schedule.steps)
 
     def skips(self) -> bool:
         """Whether to skip, now that hidden states are known; the strategy is asked even where there is nothing kept."""
@@ -70,8 +69,8 @@ class PlacedCall:
         self.branch.strategy.observe(self.step, residual)
 
     def correct(self, returned: Any, adapter: Adapter) -> Any:
-        """What the transformer's caller gets, where the strategy corrects it."""
-        if self.branch.corrector is None or returned is None:  # a call that was not seen brings nothing back
+        """What the transformer's caller gets, where the strategy has a corrector."""
+        if returned is None:  # a call that was not seen brings nothing back
             return returned
         computed = self.branch.decisions[-1] == COMPUTED
         output = adapter.forward_output(returned)
@@ -100,13 +99,13 @@ class BodyCall(PlacedCall):
         """Tell the blocks what is decided, or that they are to ask."""
         decided, branch = self.decided, self.branch
         skipping = decided is False and branch.kept is not None
-        ahead = decided is not None and (not skipping or predicts_ahead(branch.predictor))
+        ahead = decided is not None and (not skipping or branch.ahead)
         self.gate.dtypes, self.gate.given = branch.dtypes, branch.given
         self.gate.open(
             ahead=ahead,
             skipping=skipping and ahead,
             prediction=branch.predict(self.step) if skipping and ahead else None,
-            keep=self.keeps,
+            keep=skipping or self.keeps,  # a skip may still become a computed step, and `end` asks then
         )
         return True
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Call:
     """A call of the transformer, as a clock sees it: nothing of it has been read yet."""
 
@@ -31,9 +31,9 @@ class Call:
     """All that the transformer was called with."""
 
 
-@attrs.frozen
+@attrs.define
 class Place:
-    """Where a call is."""
+    """Where a call is. One is made for each call, and a frozen one would take three times as long to make."""
 
     step: int
     branch: int

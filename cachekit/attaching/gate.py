@@ -14,7 +14,7 @@ import torch
 
 from cachekit.attaching.interception import never_compile
 from cachekit.errors import CachekitError
-from cachekit.interface.residuals import add, cast, clone, same_shapes, streams, subtract
+from cachekit.interface.residuals import add, cast, clone, dtypes, same_shapes, streams, subtract
 
 if TYPE_CHECKING:
     from cachekit.interface.adapter import Adapter
@@ -96,6 +96,10 @@ class Gate:
         if self.adapter.clone_hidden:
             hidden = clone(hidden)
         self.hidden = hidden
+        if self.skipping and self.prediction is not None:  # decided ahead, so nobody asks what was entered
+            if self.fits(hidden, self.prediction):
+                return
+            self.skipping, self.misfit = False, True
         if not torch.compiler.is_compiling():
             self.versions = versions(hidden)
         if self.entered is None and not (self.ahead and torch.compiler.is_compiling()):
@@ -103,12 +107,13 @@ class Gate:
         if not self.ahead:
             assert self.decide is not None
             self.decide(self)
-        elif self.skipping and self.prediction is not None and not self.fits(hidden, self.prediction):
-            self.skipping, self.misfit = False, True
 
     def fits(self, hidden: Residual, prediction: Residual) -> bool:
         """Whether what the span is given is of the kind that the prediction was made for."""
-        return same_shapes(hidden, prediction) and tuple(stream.dtype for stream in streams(hidden)) == self.given
+        if isinstance(hidden, torch.Tensor) and isinstance(prediction, torch.Tensor):
+            same = hidden.shape == prediction.shape and hidden.device == prediction.device
+            return same and (hidden.dtype,) == self.given
+        return same_shapes(hidden, prediction) and dtypes(hidden) == self.given
 
     def watched(self, position: int, call: Forward, args: Arguments, kwargs: KeywordArguments) -> Any:
         """Run the block inside whose own residual is wanted."""
@@ -132,7 +137,7 @@ class Gate:
             )
         output = self.adapter.output(self.span, returned, self.hidden)
         self.residual = subtract(output, self.hidden)
-        self.dtypes = tuple(stream.dtype for stream in streams(output))
+        self.dtypes = dtypes(output)
 
     def answer(self, args: Arguments, kwargs: KeywordArguments) -> object:
         """What the span's last block returns on a skipped step."""
@@ -145,7 +150,7 @@ class Gate:
                 "torch.no_grad(), or train within `session.paused()`"
             )
         output = add(self.hidden, self.prediction)
-        if self.dtypes is not None:
+        if self.dtypes is not None and dtypes(output) != self.dtypes:
             output = cast(output, self.dtypes)
         self.hidden = None  # nobody asks for it any more, and a compiled forward that returned it would write it out
         return self.adapter.answer(self.span, args, kwargs, output)
@@ -202,4 +207,6 @@ def asking_entrance(gate: Gate, position: int, call: Forward) -> Forward:
 
 def versions(hidden: Residual) -> tuple[int, ...]:
     """How often each stream has been written to; 0 in inference mode, where torch does not count."""
+    if not isinstance(hidden, tuple):
+        return (0 if hidden.is_inference() else hidden._version,)
     return tuple(0 if stream.is_inference() else stream._version for stream in streams(hidden))

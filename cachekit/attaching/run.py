@@ -10,7 +10,7 @@ import attrs
 from cachekit.attaching.trace import NOT_CALLED, Trace, trace_of
 from cachekit.errors import CachekitError
 from cachekit.interface.predictor import LinearPredictor, Predictor
-from cachekit.interface.residuals import layout, streams
+from cachekit.interface.residuals import dtypes, layout
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Run, Strategy, checked_plan, checked_predictor
 
 if TYPE_CHECKING:
@@ -40,20 +40,36 @@ class Branch:
     """Of the span's output."""
     template: Any = None
     """What the transformer returned, without its tensor, where its whole call is the span."""
+    ahead: bool = attrs.field(init=False)
+    """Whether its predictor needs nothing of a step but its position."""
+    observes: bool = attrs.field(init=False)
+    """Whether its strategy looks at residuals."""
+    _last_skip: int | None = attrs.field(init=False)
+    """The last step that the plan skips, -1 where it skips none; None without a plan."""
+    _alike: bool = attrs.field(init=False)
+    """Whether its predictions are sums of the residuals it was shown, and so of their shapes."""
+
+    def __attrs_post_init__(self) -> None:
+        self.ahead = predicts_ahead(self.predictor)
+        self.observes = type(self.strategy).observe is not Strategy.observe
+        self._last_skip = self.plan.rfind(SKIPPED) if self.plan is not None else None
+        self._alike = self.ahead and type(self.predictor).update is LinearPredictor.update
 
     def record(self, index: int, computed: bool) -> None:
         """Note the decision of step `index`; steps in which the branch was not called are marked so."""
-        self.decisions = self.decisions.ljust(index, NOT_CALLED) + (COMPUTED if computed else SKIPPED)
+        if len(self.decisions) < index:
+            self.decisions = self.decisions.ljust(index, NOT_CALLED)
+        self.decisions += COMPUTED if computed else SKIPPED
 
     def needs_residual(self, index: int, steps: int) -> bool:
         """Whether a later step of the run may be predicted from this one."""
-        return self.plan.find(SKIPPED, index + 1) >= 0 if self.plan is not None else index < steps - 1
+        return index < (steps - 1 if self._last_skip is None else self._last_skip)
 
-    def keep(self, step: Step, residual: Residual, dtypes: tuple[torch.dtype, ...] | None) -> None:
+    def keep(self, step: Step, residual: Residual, output_dtypes: tuple[torch.dtype, ...] | None) -> None:
         """Let the predictor see a computed step's residual."""
         self.predictor.update(step, residual)
-        self.kept, self.residual_layout, self.dtypes = layout(step.hidden), layout(residual), dtypes
-        self.given = tuple(stream.dtype for stream in streams(step.hidden))
+        self.kept, self.residual_layout, self.dtypes = layout(step.hidden), layout(residual), output_dtypes
+        self.given = dtypes(step.hidden)
 
     def correct(self, index: int, output: torch.Tensor, *, computed: bool) -> torch.Tensor:
         """What goes to the sampler in place of the transformer's output; refused where it is not like that."""
@@ -84,6 +100,8 @@ class Branch:
     def predict(self, step: Step) -> Residual:
         """The residual to use on a skipped step, refused where it is not like those computed."""
         predicted: object = self.predictor.predict(step)
+        if self._alike:
+            return cast("Residual", predicted)
         tensors = predicted if isinstance(predicted, tuple) else (predicted,)
         found = tuple(
             (getattr(t, "shape", None), getattr(t, "dtype", None), getattr(t, "device", None)) for t in tensors
@@ -163,7 +181,8 @@ class RunState:
 
     def arrive(self, step: int, number: int) -> Branch:
         """Count a call at this step; the branch it belongs to, a fresh one where it is new."""
-        self.calls += [0] * (step + 1 - len(self.calls))
+        if step >= len(self.calls):
+            self.calls += [0] * (step + 1 - len(self.calls))
         self.calls[step] += 1
         if number not in self.branches:
             self.branches[number] = self.schedule.branch(number)
@@ -178,7 +197,7 @@ class RunState:
     def release(self, branch: Branch) -> None:
         """No later step is predicted: let go of what the predictor keeps, and the strategy unless it observes."""
         fresh = self.renew(branch)
-        if type(branch.strategy).observe is not Strategy.observe:
+        if branch.observes:
             fresh.strategy = branch.strategy
 
     def recover(self, steps: int) -> None:

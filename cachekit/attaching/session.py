@@ -187,7 +187,7 @@ class Session:
         """
         if self._paused:
             return True
-        if not self._busy.acquire(blocking=False):
+        if not self._busy.acquire(False):
             raise CachekitError(
                 f"this {type(self.transformer).__name__} was called while another call of it was still running; a "
                 "session follows one generation at a time, so let them wait for each other or give each thread its "
@@ -212,7 +212,9 @@ class Session:
                 if self._gate.left != 1:
                     self._check_passage(self._gate)
                 self._proven = self._proven or self._gate.left == 1
-            returned = call.correct(call.end(returned), self.adapter)
+            returned = call.end(returned)
+            if call.branch.corrector is not None:
+                returned = call.correct(returned, self.adapter)
             self.clock.returned()
             return returned
         except BaseException:
@@ -238,11 +240,24 @@ class Session:
         if timestep is None and isinstance(self.clock, TimestepClock):
             self.clock = CountingClock(self.steps, self.calls_per_step or 1)
         place = self.clock.place(Call(timestep, latents, (*args, *kwargs.values())))
-        self._warn(self.clock.warning())
+        warning = self.clock.warning()
+        if warning is not None:
+            self._warn(warning)
         if place is None:
             self._foreign = True
             return True
-        run = self._run_at(place)
+        run = self._run
+        if run is None or place.begins:
+            run = self._begin_run(place)
+        if place.recovered:
+            run.recover(place.recovered)
+        if place.dropped:
+            run.drop(place.dropped)
+        if place.step >= run.schedule.steps:
+            self._warn(
+                f"the run has made more than the {run.schedule.steps} steps that were told, and what comes after them "
+                "is computed; tell the right number with `session.reset(steps=...)`"
+            )
         branch = run.arrive(place.step, place.branch)
         step = Step(
             place.step, run.schedule.steps, place.branch, None, timestep, self._probe, None, latents, self.group
@@ -254,27 +269,16 @@ class Session:
             self._hide_from_dynamo()
         return self._call.begin()
 
-    def _run_at(self, place: Place) -> RunState:
-        """The run that a call belongs to, begun where it begins with it."""
-        run = self._run
-        if place.begins or run is None:
-            check_same_blocks(self.transformer, self.adapter, self._span)
-            self._close_run(told=place.steps is None)
-            told = (place.steps, place.timesteps, place.euler)
-            if place.steps is not None and told != (self.steps, self.timesteps, self.euler):
-                self._schedule = self._settle(place.steps, place.timesteps, place.euler)
-                self.steps, self.timesteps, self.euler = place.steps, place.timesteps, place.euler
-            run = self._run = RunState(self._schedule)
-        if place.recovered:
-            run.recover(place.recovered)
-        if place.dropped:
-            run.drop(place.dropped)
-        if place.step >= run.schedule.steps:
-            self._warn(
-                f"the run has made more than the {run.schedule.steps} steps that were told, and what comes after them "
-                "is computed; tell the right number with `session.reset(steps=...)`"
-            )
-        return run
+    def _begin_run(self, place: Place) -> RunState:
+        """The run that begins with the call at this place; the one before is over."""
+        check_same_blocks(self.transformer, self.adapter, self._span)
+        self._close_run(told=place.steps is None)
+        told = (place.steps, place.timesteps, place.euler)
+        if place.steps is not None and told != (self.steps, self.timesteps, self.euler):
+            self._schedule = self._settle(place.steps, place.timesteps, place.euler)
+            self.steps, self.timesteps, self.euler = place.steps, place.timesteps, place.euler
+        self._run = RunState(self._schedule)
+        return self._run
 
     def _check_passage(self, gate: Gate) -> None:
         """The span's last block did not run once: refused, or where that may be meant, warned of."""
@@ -415,8 +419,8 @@ class Session:
             raise
         return standing
 
-    def _warn(self, text: str | None) -> None:
-        if text is not None and text not in self._told:
+    def _warn(self, text: str) -> None:
+        if text not in self._told:
             self._told.add(text)
             warnings.warn(text, CachekitWarning, stacklevel=2)
 

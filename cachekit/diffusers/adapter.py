@@ -11,7 +11,7 @@ from cachekit.diffusers.families import WRITING_MODES
 from cachekit.diffusers.probes import offered, read
 from cachekit.diffusers.structure import Body, Form, body_of
 from cachekit.errors import CachekitError
-from cachekit.interface.adapter import Adapter
+from cachekit.interface.adapter import Adapter, named
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +98,7 @@ class DiffusersAdapter(Adapter):
     def timestep(
         self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> torch.Tensor | float | None:
-        self._timestep = super().timestep(signature, args, kwargs)
+        self._timestep = named(self.timestep_names, signature, args, kwargs)
         return self._timestep
 
     def call_kind(
@@ -115,6 +115,9 @@ class DiffusersAdapter(Adapter):
         args, kwargs = as_split(span.blocks[position], args, kwargs)
         form = self._form(position)
         names = form.streams if span.reaches_end else (*form.streams, *form.text)
+        if len(names) == 1:
+            lone: torch.Tensor = form.argument(names[0], args, kwargs)
+            return lone
         found = [form.argument(name, args, kwargs) for name in names]
         streams = tuple(stream for stream in found if stream is not None)
         return streams if len(streams) > 1 else streams[0]
@@ -137,6 +140,8 @@ class DiffusersAdapter(Adapter):
         image = outputs.pop(0)
         answers: dict[str, Any] = {}
         if len(form.returns) == 1:
+            if given.shape == image.shape:
+                return image
             text = outputs[0] if outputs else self._rest_of(given, image)
             return self._joined(given, image, text)
         answers[form.streams[0]] = self._joined(given, image, self._rest_of(given, image))

@@ -58,7 +58,7 @@ class PipelineRun:
     context: str | None = None
     """What the pipeline calls the call that it is making."""
     listener: Any = None
-    """Who is told of each placed call: `placed()`."""
+    """Who is told of a transformer's first call in a run, `placed()`, and of each that returned, `called()`."""
     _timesteps: torch.Tensor | None = attrs.field(default=None, init=False)
     """Of the run's scheduler: another tensor is another run."""
     _steps: int = attrs.field(default=0, init=False)
@@ -172,13 +172,13 @@ class PipelineClock(Clock):
         where = self.run.place(call)
         if where is None:
             return None
+        if self.run.number == self._number:
+            return Place(*where)
         if self.run.listener is not None:
             self.run.listener.placed()
-        begins = self.run.number != self._number
         self._number = self.run.number
-        step, branch = where
-        schedule = self.run.schedule if begins else None
-        return Place(step, branch, begins, self.run.steps, schedule, euler=is_euler(self.run.pipe.scheduler))  # type: ignore[arg-type]
+        euler = is_euler(self.run.pipe.scheduler)
+        return Place(*where, True, self.run.steps, self.run.schedule, euler)  # type: ignore[arg-type]
 
     def returned(self) -> None:
         if self.run.listener is not None:
@@ -214,4 +214,4 @@ def entry_of(timestep: object, timesteps: torch.Tensor | None) -> int | None:
     if count > 1 and any(s != 0 and n > 1 for s, n in zip(timestep.stride(), timestep.shape, strict=True)):
         return None
     entry = (timestep.data_ptr() - timesteps.data_ptr()) // timesteps.element_size()
-    return entry if 0 <= entry < len(timesteps) else None
+    return entry if 0 <= entry < timesteps.numel() else None

@@ -110,7 +110,7 @@ class Enabled:
             session.finish()
 
     def placed(self) -> None:
-        """A call of a transformer has been placed in a run; where that is another run, the one before is over."""
+        """A transformer's first call in a run has been placed; where that is another run, the one before is over."""
         if self.run.number == self._number:
             return
         self.finish()

@@ -138,10 +138,13 @@ class Adapter(ABC):
 def named(names: Sequence[str], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """The first of these parameters that was given, by place or by name; None where none was."""
     for name in names:
-        if kwargs.get(name) is not None:
-            return kwargs[name]
-    given = signature.bind_partial(*args, **kwargs).arguments if args else {}
-    return next((given[name] for name in names if given.get(name) is not None), None)
+        found = kwargs.get(name)
+        if found is not None:
+            return found
+    if not args:
+        return None
+    placed = dict(zip(signature.parameters, args, strict=False))
+    return next((placed[name] for name in names if placed.get(name) is not None), None)
 
 
 def has_modules(module: object, *names: str) -> bool:

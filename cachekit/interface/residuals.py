@@ -22,11 +22,20 @@ def streams(hidden: Residual) -> tuple[torch.Tensor, ...]:
 
 def layout(hidden: Residual) -> tuple[object, ...]:
     """Shape, type and device of each stream: what must agree for a kept residual to be added."""
-    return tuple((stream.shape, stream.dtype, stream.device) for stream in streams(hidden))
+    if not isinstance(hidden, tuple):
+        return ((hidden.shape, hidden.dtype, hidden.device),)
+    return tuple((stream.shape, stream.dtype, stream.device) for stream in hidden)
+
+
+def dtypes(hidden: Residual) -> tuple[torch.dtype, ...]:
+    """The type of each stream."""
+    return tuple(stream.dtype for stream in hidden) if isinstance(hidden, tuple) else (hidden.dtype,)
 
 
 def add(hidden: Residual, residual: Residual) -> Residual:
     """`hidden + residual`, stream by stream."""
+    if not isinstance(hidden, tuple) and not isinstance(residual, tuple):
+        return hidden + residual
     total = tuple(new + change for new, change in zip(streams(hidden), streams(residual), strict=True))
     return total if isinstance(hidden, tuple) else total[0]
 
@@ -53,8 +62,10 @@ def matching(latents: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
 
 def cast(hidden: Residual, dtypes: Sequence[torch.dtype]) -> Residual:
     """Each stream in its type; one that has it already is handed on as it is."""
-    converted = tuple(stream.to(dtype) for stream, dtype in zip(streams(hidden), dtypes, strict=True))
-    return converted if isinstance(hidden, tuple) else converted[0]
+    if not isinstance(hidden, tuple):
+        (dtype,) = dtypes
+        return hidden.to(dtype)
+    return tuple(stream.to(dtype) for stream, dtype in zip(hidden, dtypes, strict=True))
 
 
 def same_shapes(hidden: Residual, other: Residual) -> bool:
@@ -73,6 +84,8 @@ def clone(hidden: Residual) -> Residual:
 
 def subtract(output: Residual, hidden: Residual) -> Residual:
     """The residual `output - hidden`, detached: a cache keeps values, never a graph."""
+    if not isinstance(output, tuple) and not isinstance(hidden, tuple):
+        return (output - hidden).detach()
     change = tuple((new - old).detach() for new, old in zip(streams(output), streams(hidden), strict=True))
     return change if isinstance(hidden, tuple) else change[0]
 
