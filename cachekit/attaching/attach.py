@@ -74,7 +74,6 @@ def attach(
             profile=profile,
             traits=chosen.traits(transformer),
         )
-    check_probes(resolved, chosen)
     check_group(group)
     answering = resolve_predictor(predictor, resolved, plugins)
     return Session(transformer, chosen, resolved, answering, steps, calls_per_step, watch=watch, group=group)
@@ -206,16 +205,6 @@ def check_group(group: object) -> None:
         f"group must be a torch.distributed.ProcessGroup, as `new_group` or a device mesh's `get_group()` gives, not "
         f"{group!r}"
     )
-
-
-def check_probes(strategy: Strategy, adapter: Adapter) -> None:
-    """Refuse a strategy that asks for a probe the adapter lacks."""
-    lacking = [probe for probe in strategy.probes if probe not in adapter.probes]
-    if lacking:
-        raise CachekitError(
-            f"{type(strategy).__name__} asks for the probe {lacking[0]!r}, which {type(adapter).__name__} does not "
-            f"offer (it has {', '.join(adapter.probes) or 'none'}); choose another strategy for this model"
-        )
 
 
 def all_profiles(plugins: PluginManager) -> Iterator[Profile]:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from cachekit.interface.predictor import Predictor
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Session:
     """A strategy attached to one transformer; made by `attach`. As a context manager it detaches at its end."""
 
@@ -91,6 +91,7 @@ class Session:
             self._schedule = Schedule(self.strategy, self.predictor, self.steps, self.timesteps, self.euler)
         self._whole = self.strategy.scope == "forward"
         self._span = span_of(self.transformer, self.adapter, self.strategy)
+        check_probes(self.strategy, self.adapter)  # which an adapter may know once it was asked for the blocks
         if not self._whole:
             self.adapter.check_span(self._span)
         self._gate = Gate(
@@ -102,6 +103,10 @@ class Session:
         )
         self._signature = inspect.signature(self.transformer.forward)
         self._standing = self._stand()
+
+    def __repr__(self) -> str:
+        state = "" if self._standing else ", detached"
+        return f"<Session of {self.strategy!r} on a {type(self.transformer).__name__}, {self.steps} steps{state}>"
 
     def __enter__(self) -> Session:
         return self
@@ -430,3 +435,13 @@ def check_count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise CachekitError(f"{name} must be a whole number of at least 1, not {value!r}")
     return value
+
+
+def check_probes(strategy: Strategy, adapter: Adapter) -> None:
+    """Refuse a strategy that asks for a probe the adapter lacks."""
+    lacking = [probe for probe in strategy.probes if probe not in adapter.probes]
+    if lacking:
+        raise CachekitError(
+            f"{type(strategy).__name__} asks for the probe {lacking[0]!r}, which {type(adapter).__name__} does not "
+            f"offer (it has {', '.join(adapter.probes) or 'none'}); choose another strategy for this model"
+        )

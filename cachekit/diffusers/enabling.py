@@ -13,7 +13,6 @@ import attrs
 
 from cachekit.attaching.attach import (
     check_group,
-    check_probes,
     resolve_adapter,
     resolve_predictor,
     resolve_strategy,
@@ -191,7 +190,6 @@ def enable_resolved(
         adapter = resolve_adapter(transformer, None, plugins)
         adapter.blocks(transformer)
         strategy = strategy_for(transformer, adapter, steps)
-        check_probes(strategy, adapter)
         chosen.append((transformer, adapter, strategy, resolve_predictor(predictor, strategy, plugins)))
     run = PipelineRun(pipe)
     with ExitStack() as undo:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cachekit.attaching.attach import check_probes, resolve_adapter
+from cachekit.attaching.attach import resolve_adapter
 from cachekit.attaching.session import Session
 from cachekit.attaching.trace import Trace
 from cachekit.errors import CachekitError, StoppedError
@@ -102,10 +102,11 @@ class Cache:
         return outlook
 
     def predictor_spec(self, plugins: PluginManager) -> str:
-        """The predictor as a command line names it, every field said: `taylor:order=1`."""
+        """The predictor as a command line names it, every field said that has a value: `taylor:order=1`."""
         kind = type(self.predictor)
         name = next((entry.name for entry in plugins.predictors if entry.value is kind), kind.__name__)
-        return ":".join([name, *(f"{key}={value}" for key, value in parameter_values(self.predictor).items())])
+        said = [(key, value) for key, value in parameter_values(self.predictor).items() if value is not None]
+        return ":".join([name, *(f"{key}={value}" for key, value in said)])
 
 
 def make_requests(prompts: Sequence[str], seed: int, videos_per_prompt: int) -> list[Request]:
@@ -124,7 +125,6 @@ def attach_cache(pipeline: Pipeline, cache: Cache, steps: int) -> AbstractContex
     if own is not None:
         return own
     adapter = resolve_adapter(pipeline.transformer, None, get_plugins())
-    check_probes(cache.strategy, adapter)
     return Session(
         pipeline.transformer,
         adapter,

@@ -9,6 +9,7 @@ pass `thresh` or its length `K` (section 3.3).
 import importlib.resources
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 
 import attrs
@@ -87,6 +88,12 @@ def ratios_for(ratios: Sequence[float | Sequence[float]], run: cachekit.Run, *, 
             "entry i-1 is step i's, and step 0 has none"
         )
     if run.steps < FEW * (len(numbers) + 1):
+        warnings.warn(
+            f"MagCache's ratios were measured on runs of {len(numbers) + 1} steps, and of {run.steps} each is so long "
+            "that they say little of it; calibrate with these steps, or run without a cache",
+            cachekit.CachekitWarning,
+            stacklevel=2,
+        )
         return compounded(numbers, run.steps - 1)
     return nearest(numbers, run.steps - 1)
 

@@ -14,9 +14,10 @@ def flex_attention_uncompiled():
         yield
 
 
-LARGE = {"latte": 5e-6, "allegro": 5e-6}
+LARGE = {"latte": 5e-6, "allegro": 5e-6, "cogvideox_dpm": 2e-6}
 """Pipelines whose sampler (DDIM, noise predicted) divides by about 0.006 at its first steps, and so makes a rounding of
-the model's 160 times as large; their models alone are exact to 1e-7."""
+the model's 160 times as large; their models alone are exact to 1e-7. CogVideoX's DPM sampler makes 8e-7 to 1.04e-6 of
+its model's 5e-8, as the processor rounds."""
 
 
 @pytest.mark.wide

@@ -36,6 +36,10 @@ class Looking(cachekit.Strategy):
     seen: list[torch.Tensor]
     probe: str = "modulated_input"
 
+    @property
+    def probes(self) -> tuple[str, ...]:  # type: ignore[override]
+        return (self.probe,)
+
     def should_compute(self, step: cachekit.Step) -> bool:
         self.seen.append(step.probe(self.probe).clone())
         return True

@@ -1,6 +1,7 @@
 """MagCache's rule and parameters."""
 
 import math
+import warnings
 
 import pytest
 from cachekit_magcache import MagCache, nearest
@@ -42,6 +43,16 @@ def test_other_step_counts_take_the_nearest_ratios():
     assert nearest([1.0, 2.0, 3.0], 5) == [1.0, 1.0, 2.0, 3.0, 3.0]
     assert nearest([1.0, 2.0, 3.0], 1) == [3.0]
     assert len(plan(50, ratios=[0.99] * 29)) == 50
+
+
+@pytest.mark.parametrize(("steps", "says"), [(4, True), (8, True), (12, True), (15, False), (20, False), (45, False)])
+def test_a_run_of_less_than_half_the_steps_measured_is_warned_of(steps, says):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        plan(steps, ratios=[0.98] * 29)
+    told = [str(one.message) for one in caught]
+    begins = f"MagCache's ratios were measured on runs of 30 steps, and of {steps}"
+    assert [text.startswith(begins) for text in told] == [True] * says
 
 
 def test_each_branch_has_its_own_ratios_where_there_are_several_lists():

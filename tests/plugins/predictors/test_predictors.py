@@ -6,7 +6,10 @@ import torch
 from cachekit_predictors import Reuse, Taylor
 
 import cachekit
+from cachekit.generation.generate import Cache
 from cachekit.interface.predictor import Damped
+from cachekit.registry.parameters import build, parameter_values, parse_spec
+from cachekit.registry.plugins import get_plugins
 
 
 def step(index):
@@ -105,3 +108,14 @@ def test_a_run_goes_with_the_predictor_that_its_strategy_fits(transformer, run):
             assert torch.equal(torch.stack(run(steps)), torch.stack(seen))
     with cachekit.attach(transformer, TwoSteps(), steps=5, predictor="damped"):
         assert not torch.equal(torch.stack(run(5)), torch.stack(fifth))
+
+
+@pytest.mark.parametrize("name", sorted(entry.name for entry in get_plugins().predictors))
+def test_a_predictor_s_words_make_the_same_one_again(name):
+    """A report's rows are named by them, and its baselines are made from them."""
+    plugins = get_plugins()
+    kind = plugins.predictors[name].value
+    words = Cache(cachekit.Strategy(), kind()).predictor_spec(plugins)
+    named, settings = parse_spec(words)
+    assert named == name
+    assert parameter_values(build(kind, name, settings)) == parameter_values(kind())
