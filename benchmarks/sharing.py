@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -22,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def same_bytes(videos: int, steps: int) -> dict[str, Any]:
         return {"videos": videos, "equal": equal}
 
 
-@contextmanager
+@contextlib.contextmanager
 def three_processors() -> Iterator[str]:
     """The address of a Ray of this machine that takes it to have three processors."""
     from cachekit.scaling.cluster import import_ray
@@ -196,13 +196,13 @@ def survive(videos: int, steps: int, workers: int, drivers: int, moments: random
         seconds = time.monotonic() - begun
         whole = digests(root / "whole")
         right = {"workers": 0, "drivers": 0}
-        lost = 0
+        lost, wrong = 0, []
         for number in range(workers + drivers):
             kind = "workers" if number < workers else "drivers"
             out = root / str(number)
-            process = subprocess.Popen(
-                words(out, videos, steps, *how), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            said = root / f"{number}.txt"
+            with said.open("wb") as told:
+                process = subprocess.Popen(words(out, videos, steps, *how), stdout=told, stderr=told)
             time.sleep(moments.uniform(0.2, 0.9) * seconds)
             finished = {}
             if kind == "drivers":
@@ -216,8 +216,13 @@ def survive(videos: int, steps: int, workers: int, drivers: int, moments: random
                 process.wait()
             there = digests(out)
             lost += sum(there.get(name) != digest for name, digest in finished.items())
-            right[kind] += there == whole and process.returncode in (0, -signal.SIGKILL)
-        return {"worker_kills": workers, "driver_kills": drivers, "ended_as_one_process": right, "lost": lost}
+            as_one = there == whole and process.returncode in (0, -signal.SIGKILL)
+            right[kind] += as_one
+            if not as_one:
+                wrong.append(f"{kind}: {process.returncode}, {len(there)} files; {said.read_text()[-2000:]}")
+                click.echo(wrong[-1], err=True)
+        kills = {"worker_kills": workers, "driver_kills": drivers}
+        return {**kills, "ended_as_one_process": right, "lost": lost, "wrong": wrong}
 
 
 def kill_one_worker(driver: int, moments: random.Random) -> None:
@@ -225,14 +230,15 @@ def kill_one_worker(driver: int, moments: random.Random) -> None:
     import psutil
 
     while psutil.pid_exists(driver) and psutil.Process(driver).status() != psutil.STATUS_ZOMBIE:
-        found = [
-            process
-            for process in psutil.Process(driver).children(recursive=True)
-            if process.name().startswith("ray::") and "Worker" in process.name()
-        ]
-        if found:
-            moments.choice(found).kill()
-            return
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that ended while they were listed
+            found = [
+                process
+                for process in psutil.Process(driver).children(recursive=True)
+                if process.name().startswith("ray::") and "Worker" in process.name()
+            ]
+            if found:
+                moments.choice(found).kill()
+                return
         time.sleep(0.05)
 
 

@@ -56,7 +56,7 @@ class PlacedCall:
 
     def skips(self) -> bool:
         """Whether to skip, now that hidden states are known; the strategy is asked even where there is nothing kept."""
-        self._renew_for(self.step.hidden)
+        self._renew_for(layout(self.step.hidden))
         decided = self.decided
         if decided is None:
             decided = self.branch.wants_to_compute(self.step)
@@ -64,8 +64,9 @@ class PlacedCall:
 
     def take_in(self, residual: Residual, dtypes: tuple[torch.dtype, ...] | None) -> None:
         """A computed step's residual, for the predictor and then the strategy."""
-        self._renew_for(self.step.hidden)
-        self.branch.keep(self.step, residual, dtypes)
+        given = layout(self.step.hidden)
+        self._renew_for(given)
+        self.branch.keep(self.step, given, residual, dtypes)
         self.branch.strategy.observe(self.step, residual)
 
     def correct(self, returned: Any, adapter: Adapter) -> Any:
@@ -83,9 +84,9 @@ class PlacedCall:
         if self.branch.kept is not None and not self.branch.needs_residual(self.step.index, self.run.schedule.steps):
             self.run.release(self.branch)
 
-    def _renew_for(self, hidden: Residual) -> None:
-        """What was kept of other shapes serves no more, and strategy and predictor begin anew."""
-        if self.branch.kept not in (None, layout(hidden)):
+    def _renew_for(self, given: tuple[object, ...]) -> None:
+        """What was kept of an input of another layout serves no more, and strategy and predictor begin anew."""
+        if self.branch.kept is not None and self.branch.kept != given:
             self.branch = self.run.renew(self.branch)
 
 
@@ -105,7 +106,7 @@ class BodyCall(PlacedCall):
             ahead=ahead,
             skipping=skipping and ahead,
             prediction=branch.predict(self.step) if skipping and ahead else None,
-            keep=skipping or self.keeps,  # a skip may still become a computed step, and `end` asks then
+            keep=skipping or self.keeps,  # a skip may still become a computed step
         )
         return True
 
@@ -127,7 +128,7 @@ class BodyCall(PlacedCall):
             self.step._entry = gate.entered.hidden if gate.entered is not None else None
         if gate.left == 0:
             self.branch.kept = None
-        elif not gate.skipping and gate.residual is not None and self.keeps:
+        elif not gate.skipping and gate.residual is not None and gate.keep:
             self.step._inner = gate.inner_residual
             self.take_in(gate.residual, gate.dtypes)
         self.settle(computed=not gate.skipping)

@@ -100,9 +100,10 @@ class Gate:
             if self.fits(hidden, self.prediction):
                 return
             self.skipping, self.misfit = False, True
-        if not torch.compiler.is_compiling():
+        compiling = torch.compiler.is_compiling()
+        if not compiling:
             self.versions = versions(hidden)
-        if self.entered is None and not (self.ahead and torch.compiler.is_compiling()):
+        if self.entered is None and not (self.ahead and compiling):
             self.entered = Entered(hidden, args, kwargs)
         if not self.ahead:
             assert self.decide is not None
@@ -127,10 +128,11 @@ class Gate:
     def leave(self, returned: Any) -> None:
         """The span's last block has computed."""
         self.left += 1
-        if not torch.compiler.is_compiling() and not self.keep:
+        compiling = torch.compiler.is_compiling()
+        if not compiling and not self.keep:
             return
         assert self.hidden is not None
-        if not torch.compiler.is_compiling() and versions(self.hidden) != self.versions:
+        if not compiling and versions(self.hidden) != self.versions:
             raise CachekitError(
                 "a block wrote into the hidden states it was given, so the residual is lost; "
                 "set `clone_hidden = True` on the adapter of this model"

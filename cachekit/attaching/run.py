@@ -65,10 +65,16 @@ class Branch:
         """Whether a later step of the run may be predicted from this one."""
         return index < (steps - 1 if self._last_skip is None else self._last_skip)
 
-    def keep(self, step: Step, residual: Residual, output_dtypes: tuple[torch.dtype, ...] | None) -> None:
-        """Let the predictor see a computed step's residual."""
+    def keep(
+        self,
+        step: Step,
+        given: tuple[object, ...],
+        residual: Residual,
+        output_dtypes: tuple[torch.dtype, ...] | None,
+    ) -> None:
+        """Let the predictor see a computed step's residual; `given` is the layout of the span's input."""
         self.predictor.update(step, residual)
-        self.kept, self.residual_layout, self.dtypes = layout(step.hidden), layout(residual), output_dtypes
+        self.kept, self.residual_layout, self.dtypes = given, layout(residual), output_dtypes
         self.given = dtypes(step.hidden)
 
     def correct(self, index: int, output: torch.Tensor, *, computed: bool) -> torch.Tensor:

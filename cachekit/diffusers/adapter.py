@@ -124,6 +124,8 @@ class DiffusersAdapter(Adapter):
 
     def output(self, span: Span, returned: Any, hidden: Residual) -> Residual:
         form = self._form(span.last)
+        if not isinstance(hidden, tuple) and not isinstance(returned, tuple):
+            return self._image_of(returned, hidden)
         given = dict(zip(form.returns, returned if isinstance(returned, tuple) else (returned,), strict=False))
         inputs = hidden if isinstance(hidden, tuple) else (hidden,)
         image, others = given[form.streams[0]], inputs[1:]

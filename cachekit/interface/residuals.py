@@ -85,7 +85,8 @@ def clone(hidden: Residual) -> Residual:
 def subtract(output: Residual, hidden: Residual) -> Residual:
     """The residual `output - hidden`, detached: a cache keeps values, never a graph."""
     if not isinstance(output, tuple) and not isinstance(hidden, tuple):
-        return (output - hidden).detach()
+        residual = output - hidden
+        return residual.detach() if residual.requires_grad else residual
     change = tuple((new - old).detach() for new, old in zip(streams(output), streams(hidden), strict=True))
     return change if isinstance(hidden, tuple) else change[0]
 
