@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -130,6 +131,23 @@ const timer = setInterval(() => {
   }
 }, 50);
 """
+
+
+def test_a_page_plays_as_many_prompts_as_it_is_told(cachekit: Cachekit, weights: Path, tmp_path: Path) -> None:
+    prompts = ("--prompt", CIRCLE, "--prompt", SQUARE, "--baselines", 2, "--metrics", "psnr")
+    given = ("--weights", weights, "--steps", 4, *prompts, "--strategy", "fixed:pattern=XX.X", "--previews", 1)
+    status, _, errors = cachekit("compare", *given, "--report", tmp_path / "report")
+    assert status == 0, errors
+    content = json.loads((tmp_path / "report" / "results.json").read_text(encoding="utf-8"))
+    assert {len(row["videos"]) for row in content["rows"]} == {2}
+    made = {
+        path.relative_to(tmp_path / "report" / "previews") for path in (tmp_path / "report").rglob("previews/*/*.mp4")
+    }
+    first = {Path(row["videos"][0]["file"]) for row in content["rows"]}
+    assert {(path.parent.name, path.stem) for path in made} == {(path.parent.name, path.stem) for path in first}
+    status, _, errors = cachekit("compare", *given[:-1], 0, "--report", tmp_path / "report")
+    assert status == 0, errors
+    assert "previews/" not in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
 def test_nothing_in_the_data_ends_its_script_element() -> None:
