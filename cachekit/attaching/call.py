@@ -81,7 +81,7 @@ class PlacedCall:
     def settle(self, *, computed: bool) -> None:
         """Note the decision; where no later step is predicted, let go of what is kept."""
         self.branch.record(self.step.index, computed)
-        if self.branch.kept is not None and not self.branch.needs_residual(self.step.index, self.run.schedule.steps):
+        if self.branch.kept is not None and not self.branch.skips_later(self.step.index, self.run.schedule.steps):
             self.run.release(self.branch)
 
     def _renew_for(self, given: tuple[object, ...]) -> None:

@@ -159,7 +159,7 @@ class TimestepClock(Clock):
         now = readable(call.timestep)
         if now is None or math.isnan(now):  # NaN stands nowhere in a schedule, and what it gives is NaN
             return None
-        before, self._arguments = self._arguments, tuple(map(Argument.of, call.arguments))
+        before, self._arguments = self._arguments, Argument.of_all(call.arguments)
         if not self._seen:
             return self._begin(now, call)
         if now == self._seen[-1]:
@@ -192,12 +192,13 @@ class TimestepClock(Clock):
             self._called, self._stranger = [], None
         number = self._number(call)
         if number in self._branches:
-            self._branches[number].follow(call.arguments)
+            self._branches[number].follow(call.arguments, self._arguments)
         else:
-            self._branches[number] = Conditions.of(call.arguments)
+            self._branches[number] = Conditions(self._arguments)
         self._called.append(number)
         self._shape = None if call.latents is None else tuple(call.latents.shape)
-        return attrs.evolve(place, branch=number)
+        place.branch = number
+        return place
 
     def _number(self, call: Call) -> int:
         """The first branch that was not called at this step yet, or one that was always given what this call is."""
@@ -292,5 +293,6 @@ def readable(timestep: torch.Tensor | float | None) -> float | None:
     if timestep.numel() == 0:
         return None
     if type(timestep) is torch.Tensor and timestep.device.type == "cpu":
-        return float(timestep.detach().double().numpy().max())
+        values = timestep.detach().double().numpy()
+        return float(values.max() if values.size > 1 else values.item())
     return float(timestep.detach().max())

@@ -34,7 +34,7 @@ class Given:
         return alike and version(mine) == self.version and torch.equal(other, mine)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Argument:
     """An argument that a call was given, remembered without holding it."""
 
@@ -42,11 +42,18 @@ class Argument:
     version: int
 
     @classmethod
-    def of(cls, value: object) -> Argument:
+    def of_all(cls, values: Sequence[object]) -> tuple[Argument, ...]:
+        """All that a call was given."""
         import torch
 
-        if isinstance(value, torch.Tensor):
-            return cls(weakref.ref(value), version(value))
+        return tuple(
+            cls(weakref.ref(value), version(value)) if isinstance(value, torch.Tensor) else cls.of_other(value)
+            for value in values
+        )
+
+    @classmethod
+    def of_other(cls, value: object) -> Argument:
+        """What is no tensor: held where that costs nothing, else like no other."""
         held = value if is_plain(value) else NEVER
         return cls(lambda: held, 0)
 
@@ -94,10 +101,6 @@ class Conditions:
     steady: frozenset[int] | None = None
     """Places of the tensors that all its calls were given; None until it has made two."""
 
-    @classmethod
-    def of(cls, arguments: Sequence[object]) -> Conditions:
-        return cls(tuple(map(Argument.of, arguments)))
-
     def fit(self, arguments: Sequence[object], places: frozenset[int] | None = None) -> bool | None:
         """Whether a call given these is this branch's; None where nothing is steady that would show it.
 
@@ -108,7 +111,7 @@ class Conditions:
             return None
         return all(self.arguments[place].same(arguments[place]) for place in steady)
 
-    def follow(self, arguments: Sequence[object]) -> None:
+    def follow(self, arguments: Sequence[object], remembered: tuple[Argument, ...]) -> None:
         """The branch has made another call, given these."""
         import torch
 
@@ -118,4 +121,4 @@ class Conditions:
             if isinstance(now, torch.Tensor) and before.still(now)
         }
         self.steady = frozenset(still if self.steady is None else still & self.steady)
-        self.arguments = tuple(map(Argument.of, arguments))
+        self.arguments = remembered

@@ -48,12 +48,15 @@ class Branch:
     """The last step that the plan skips, -1 where it skips none; None without a plan."""
     _alike: bool = attrs.field(init=False)
     """Whether its predictions are sums of the residuals it was shown, and so of their shapes."""
+    _reach: int | None = attrs.field(init=False)
+    """How many computed residuals back a prediction looks, where plan and predictor say so."""
 
     def __attrs_post_init__(self) -> None:
         self.ahead = predicts_ahead(self.predictor)
         self.observes = type(self.strategy).observe is not Strategy.observe
         self._last_skip = self.plan.rfind(SKIPPED) if self.plan is not None else None
         self._alike = self.ahead and type(self.predictor).update is LinearPredictor.update
+        self._reach = self._history()
 
     def record(self, index: int, computed: bool) -> None:
         """Note the decision of step `index`; steps in which the branch was not called are marked so."""
@@ -61,9 +64,25 @@ class Branch:
             self.decisions = self.decisions.ljust(index, NOT_CALLED)
         self.decisions += COMPUTED if computed else SKIPPED
 
-    def needs_residual(self, index: int, steps: int) -> bool:
-        """Whether a later step of the run may be predicted from this one."""
+    def skips_later(self, index: int, steps: int) -> bool:
+        """Whether a later step of the run may be predicted."""
         return index < (steps - 1 if self._last_skip is None else self._last_skip)
+
+    def needs_residual(self, index: int, steps: int) -> bool:
+        """Whether a later step of the run may be predicted from this one.
+
+        With a plan it is not where as many steps are computed before the next skipped one as the predictor looks back.
+        """
+        if self.plan is None or self._reach is None:
+            return self.skips_later(index, steps)
+        return self.plan.find(SKIPPED, index + 1, index + 1 + self._reach) >= 0
+
+    def _history(self) -> int | None:
+        """`_reach`: of a predictor that keeps the latest residuals, for a branch that goes by its own plan."""
+        if self.plan is None or not self._alike or self.strategy.branches != "own":
+            return None
+        assert isinstance(self.predictor, LinearPredictor)
+        return self.predictor.history
 
     def keep(
         self,

@@ -3,9 +3,11 @@
 import attrs
 import pytest
 import torch
+from cachekit_predictors import Reuse, Taylor
 from strategies_for_tests import CountsCalls, EveryOther, Never, Pattern
 
 import cachekit
+from cachekit.attaching.run import Branch
 from cachekit.interface.predictor import Damped
 
 
@@ -268,3 +270,15 @@ def test_what_is_fitted_must_be_a_predictor(transformer, answer):
 
     with pytest.raises(cachekit.CachekitError, match="fit_predictor of Wrong must return a Predictor, not"):
         cachekit.attach(transformer, Wrong(), steps=6)
+
+
+@pytest.mark.parametrize("predictor", [Reuse(), Taylor(order=1), Taylor(order=2)])
+@pytest.mark.parametrize("plan", ["XXXX.X.X..X", "XX.XX..XXX", "X....", "XXXXX", "XX..X.XXX."])
+def test_a_residual_is_wanted_where_a_skipped_step_looks_back_to_it(plan, predictor):
+    branch = Branch(Pattern(plan), predictor, plan)
+    looked_at = set()
+    for step in range(len(plan)):
+        if plan[step] == ".":
+            looked_at |= set([before for before in range(step) if plan[before] == "X"][-predictor.history :])
+    computed = [step for step in range(len(plan)) if plan[step] == "X"]
+    assert {step for step in computed if branch.needs_residual(step, len(plan))} == looked_at
