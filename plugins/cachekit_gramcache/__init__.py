@@ -136,7 +136,10 @@ class GramCache(cachekit.Strategy):
 
     def corrector(self, run: cachekit.Run) -> cachekit.Corrector | None:
         correction = self.correcting(run)
-        return StretchCorrector(correction) if correction is not None else None
+        if correction is None:
+            return None
+        correction.foresee(self.plan(run))
+        return StretchCorrector(correction)
 
     def correcting(self, run: cachekit.Run) -> Correction | None:
         """How stretches are corrected; None where the sampler is not known to add outputs as they are."""

@@ -59,6 +59,13 @@ class Correction:
             self._known[kept, after] = shares, float(self.strength / answered / lost)
         return self._known[kept, after]
 
+    def foresee(self, plan: str) -> None:
+        """Find ahead what this plan's stretches need, so that no step waits for it."""
+        computed = [index for index, mark in enumerate(plan) if mark == cachekit.COMPUTED]
+        for place, after in enumerate(computed[1:], start=1):
+            if after - computed[place - 1] > 1:
+                self.of(tuple(computed[max(0, place - self.predictor.history) : place]), after)
+
     def missed(self, kept: tuple[int, ...], after: int) -> float:
         """ε of that stretch."""
         error = self.outputs.missed(self.sizes, self.predictor, kept, after - kept[-1] - 1)[-1]

@@ -161,3 +161,16 @@ def test_on_the_embedded_model_the_result_is_nearer_to_the_uncached_one():
         return sum(float((latents(prompt, spec) - wholes[prompt]).square().mean()) for prompt in prompts)
 
     assert missed(1) < 0.8 * missed(0)
+
+
+def test_what_a_plan_s_stretches_need_is_found_before_the_run(measured, monkeypatch):
+    run = cachekit.Run(30, cachekit.Damped(), euler=True)
+    strategy = GramCache(computed=10, **measured(30))
+    pattern, corrector = strategy.plan(run), strategy.corrector(run)
+    monkeypatch.setattr(Outputs, "missed", None)
+    monkeypatch.setattr(Outputs, "shares", None)
+    outputs = [torch.full((1, 4, 2), float(index)) for index in range(30)]
+    given = handed_on(outputs, pattern, corrector)
+    computed = [index for index in range(30) if pattern[index] == "X"]
+    changed = [index for index in computed if not torch.equal(given[index], outputs[index])]
+    assert changed == [index for index in computed if pattern[:index].endswith(".")]
