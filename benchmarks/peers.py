@@ -298,7 +298,7 @@ def ratio(pairs: list[tuple[Timed, Timed]]) -> dict[str, float] | None:
 
 
 @click.command()
-@click.option("--rounds", default=24, show_default=True, help="Timed loops.")
+@click.option("--rounds", default=48, show_default=True, help="Timed loops.")
 @click.option("--model", "models", multiple=True, type=click.Choice(list(SUBJECTS)), help="One of them (repeatable).")
 @click.option("--work", type=click.Path(path_type=Path, file_okay=False), help="Keep each model's there, and go on.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures to FILE.")
