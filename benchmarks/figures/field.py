@@ -78,7 +78,8 @@ STYLES: tuple[tuple[str, Callable[[Row], bool], str], ...] = (
     ("other strategies", lambda row: row["kind"] == "setting" and not row["label"].startswith("gramcache"), "."),
     ("fewer steps, even", lambda row: row["kind"] == "fewer steps", "s--"),
     ("fewer steps, spaced well", lambda row: row["kind"] == "fewer steps, spaced well", "s-"),
-    ("GramCache", lambda row: row["label"].startswith("gramcache") and row["label"].endswith("+ damped"), "o-"),
+    ("DPM-Solver++, spaced well", lambda row: row["kind"] == "better solver" and row["label"].endswith("dpm2m"), "^-"),
+    ("GramCache", lambda row: row["label"].startswith("gramcache") and "+ damped" in row["label"], "o-"),
 )
 
 
