@@ -67,7 +67,8 @@ class PlacedCall:
         given = layout(self.step.hidden)
         self._renew_for(given)
         self.branch.keep(self.step, given, residual, dtypes)
-        self.branch.strategy.observe(self.step, residual)
+        if self.branch.observes:
+            self.branch.strategy.observe(self.step, residual)
 
     def correct(self, returned: Any, adapter: Adapter) -> Any:
         """What the transformer's caller gets, where the strategy has a corrector."""
