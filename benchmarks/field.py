@@ -71,6 +71,8 @@ class Seeker:
 
     chosen: ChosenModel
     prompts: int
+    _whole: dict[str, torch.Tensor] = attrs.field(factory=dict, init=False)
+    """The uncached final latents of each prompt."""
 
     def cache(self, spec: str) -> Cache | None:
         return choose_cache(spec, {}, None, None, self.chosen, STEPS, get_plugins())
@@ -93,8 +95,9 @@ class Seeker:
         return min(errors, key=lambda spec: errors[spec], default=None)
 
     def missed(self, prompt: str, cache: Cache | None) -> float:
-        made, whole = (self.latents(prompt, one) for one in (cache, None))
-        return float((made - whole).square().mean())
+        if prompt not in self._whole:
+            self._whole[prompt] = self.latents(prompt, None)
+        return float((self.latents(prompt, cache) - self._whole[prompt]).square().mean())
 
     def latents(self, prompt: str, cache: Cache | None) -> torch.Tensor:
         text = self.pipeline.encode_text(prompt)

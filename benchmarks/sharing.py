@@ -221,8 +221,13 @@ def survive(videos: int, steps: int, workers: int, drivers: int, moments: random
             if not as_one:
                 wrong.append(f"{kind}: {process.returncode}, {len(there)} files; {said.read_text()[-2000:]}")
                 click.echo(wrong[-1], err=True)
-        kills = {"worker_kills": workers, "driver_kills": drivers}
-        return {**kills, "ended_as_one_process": right, "lost": lost, "wrong": wrong}
+        return {
+            "worker_kills": workers,
+            "driver_kills": drivers,
+            "ended_as_one_process": right,
+            "lost": lost,
+            "wrong": wrong,
+        }
 
 
 def kill_one_worker(driver: int, moments: random.Random) -> None:

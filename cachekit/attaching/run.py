@@ -46,8 +46,6 @@ class Branch:
     """Whether its strategy looks at residuals."""
     _last_skip: int | None = attrs.field(init=False)
     """The last step that the plan skips, -1 where it skips none; None without a plan."""
-    _alike: bool = attrs.field(init=False)
-    """Whether its predictions are sums of the residuals it was shown, and so of their shapes."""
     _reach: int | None = attrs.field(init=False)
     """How many computed residuals back a prediction looks, where plan and predictor say so."""
 
@@ -55,8 +53,7 @@ class Branch:
         self.ahead = predicts_ahead(self.predictor)
         self.observes = type(self.strategy).observe is not Strategy.observe
         self._last_skip = self.plan.rfind(SKIPPED) if self.plan is not None else None
-        self._alike = self.ahead and type(self.predictor).update is LinearPredictor.update
-        self._reach = self._history()
+        self._reach = self._looks_back()
 
     def record(self, index: int, computed: bool) -> None:
         """Note the decision of step `index`; steps in which the branch was not called are marked so."""
@@ -77,12 +74,12 @@ class Branch:
             return self.skips_later(index, steps)
         return self.plan.find(SKIPPED, index + 1, index + 1 + self._reach) >= 0
 
-    def _history(self) -> int | None:
+    def _looks_back(self) -> int | None:
         """`_reach`: of a predictor that keeps the latest residuals, for a branch that goes by its own plan."""
-        if self.plan is None or not self._alike or self.strategy.branches != "own":
+        if self.plan is None or self.strategy.branches != "own" or not isinstance(self.predictor, LinearPredictor):
             return None
-        assert isinstance(self.predictor, LinearPredictor)
-        return self.predictor.history
+        keeps_latest = self.ahead and type(self.predictor).update is LinearPredictor.update
+        return self.predictor.history if keeps_latest else None
 
     def keep(
         self,
@@ -125,8 +122,6 @@ class Branch:
     def predict(self, step: Step) -> Residual:
         """The residual to use on a skipped step, refused where it is not like those computed."""
         predicted: object = self.predictor.predict(step)
-        if self._alike:
-            return cast("Residual", predicted)
         tensors = predicted if isinstance(predicted, tuple) else (predicted,)
         found = tuple(
             (getattr(t, "shape", None), getattr(t, "dtype", None), getattr(t, "device", None)) for t in tensors

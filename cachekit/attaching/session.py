@@ -23,7 +23,7 @@ from cachekit.attaching.clocks import Call, Clock, CountingClock, Place, Timeste
 from cachekit.attaching.gate import Gate, asking_entrance, body_entrance, span_entrance
 from cachekit.attaching.interception import Standing, standing_before, transformer_entrance
 from cachekit.attaching.run import RunState, Schedule, predicts_ahead
-from cachekit.attaching.spans import check_same_blocks, span_of
+from cachekit.attaching.spans import check_probes, check_same_blocks, span_of
 from cachekit.attaching.trace import Trace
 from cachekit.errors import CachekitError, CachekitWarning
 from cachekit.interface.residuals import held_bytes
@@ -192,7 +192,7 @@ class Session:
         """
         if self._paused:
             return True
-        if not self._busy.acquire(False):
+        if not self._busy.acquire(blocking=False):
             raise CachekitError(
                 f"this {type(self.transformer).__name__} was called while another call of it was still running; a "
                 "session follows one generation at a time, so let them wait for each other or give each thread its "
@@ -435,13 +435,3 @@ def check_count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise CachekitError(f"{name} must be a whole number of at least 1, not {value!r}")
     return value
-
-
-def check_probes(strategy: Strategy, adapter: Adapter) -> None:
-    """Refuse a strategy that asks for a probe the adapter lacks."""
-    lacking = [probe for probe in strategy.probes if probe not in adapter.probes]
-    if lacking:
-        raise CachekitError(
-            f"{type(strategy).__name__} asks for the probe {lacking[0]!r}, which {type(adapter).__name__} does not "
-            f"offer (it has {', '.join(adapter.probes) or 'none'}); choose another strategy for this model"
-        )

@@ -1,4 +1,4 @@
-"""Which blocks a strategy skips of a transformer."""
+"""Which blocks a strategy skips of a transformer, and whether the adapter offers what it asks for."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ def span_of(transformer: nn.Module, adapter: Adapter, strategy: Strategy) -> Spa
             f"{type(transformer).__name__}, and its calls can't be told apart; give each place a module of its own"
         )
     return Span.between(blocks, head=strategy.head, tail=strategy.tail)
+
+
+def check_probes(strategy: Strategy, adapter: Adapter) -> None:
+    """Refuse a strategy that asks for a probe the adapter lacks."""
+    lacking = [probe for probe in strategy.probes if probe not in adapter.probes]
+    if lacking:
+        raise CachekitError(
+            f"{type(strategy).__name__} asks for the probe {lacking[0]!r}, which {type(adapter).__name__} does not "
+            f"offer (it has {', '.join(adapter.probes) or 'none'}); choose another strategy for this model"
+        )
 
 
 def check_same_blocks(transformer: nn.Module, adapter: Adapter, span: Span) -> None:

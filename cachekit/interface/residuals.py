@@ -70,6 +70,8 @@ def cast(hidden: Residual, dtypes: Sequence[torch.dtype]) -> Residual:
 
 def same_shapes(hidden: Residual, other: Residual) -> bool:
     """Whether both have as many streams, each of one shape and on one device."""
+    if not isinstance(hidden, tuple) and not isinstance(other, tuple):
+        return hidden.shape == other.shape and hidden.device == other.device
     ours, theirs = streams(hidden), streams(other)
     return len(ours) == len(theirs) and all(
         a.shape == b.shape and a.device == b.device for a, b in zip(ours, theirs, strict=True)

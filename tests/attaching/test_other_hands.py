@@ -270,6 +270,15 @@ class WrongShape(cachekit.Predictor):
         return self.seen[:, :1]
 
 
+class WrongWeights(cachekit.LinearPredictor):
+    """A linear predictor whose one weight is a tensor of so many dimensions, and so is what it predicts."""
+
+    history = 1
+
+    def weights(self, computed, index):
+        return [torch.full((1, 1, 1, 1, 1), 2.0)]
+
+
 class WrongType(WrongShape):
     def predict(self, step):
         return self.seen.double()
@@ -306,6 +315,7 @@ def test_what_can_t_work_is_refused_at_attach(transformer, strategy, options, wo
     [
         (Undecided(), None, "should_compute of Undecided must return True or False, not None"),
         (EveryThird(), WrongShape(), "the predictor WrongShape must predict a residual like the computed one"),
+        (EveryThird(), WrongWeights(), "the predictor WrongWeights must predict a residual like the computed one"),
         (EveryThird(), WrongType(), "WrongType must predict .* but gave .*float64"),
         (EveryThird(), Nothing(), "Nothing must predict .* but gave no tensor"),
     ],
