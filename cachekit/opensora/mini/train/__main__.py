@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import attrs
 import click
 
 from cachekit.opensora.mini.autoencoder import Autoencoder, AutoencoderConfig
 from cachekit.opensora.mini.train.autoencoder import (
+    GOING_ON,
     AutoencoderRecipe,
     DecoderRecipe,
     train_autoencoder,
@@ -27,9 +29,9 @@ from cachekit.opensora.mini.train.transformer import (
 @click.option(
     "--start",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Weights to begin with, whose encoder is kept; from nothing without.",
+    help="Weights to begin with; from nothing without.",
 )
-@click.option("--autoencoder-steps", type=int, default=AutoencoderRecipe().steps, show_default=True)
+@click.option("--autoencoder-steps", type=int, help="[default: 3000; with --start 0, which keeps its autoencoder]")
 @click.option("--autoencoder-clips", type=int, default=6000, show_default=True)
 @click.option("--transformer-steps", type=int, default=TransformerRecipe().steps, show_default=True)
 @click.option("--transformer-clips", type=int, default=5000, show_default=True)
@@ -38,7 +40,7 @@ from cachekit.opensora.mini.train.transformer import (
 def main(
     folder: Path,
     start: Path | None,
-    autoencoder_steps: int,
+    autoencoder_steps: int | None,
     autoencoder_clips: int,
     transformer_steps: int,
     transformer_clips: int,
@@ -47,13 +49,16 @@ def main(
 ) -> None:
     """Train autoencoder, transformer and, last, the decoder; the same command goes on where it was stopped."""
     folder.mkdir(parents=True, exist_ok=True)
-    if start is None:
+    known, recipe = None, AutoencoderRecipe()
+    if start is not None:
+        known, recipe = Autoencoder(AutoencoderConfig()), GOING_ON
+        known.load_state_dict(read_part(start, "autoencoder"))
+    if known is None or autoencoder_steps:
         clips = load_or_render(folder / "clips.pt", autoencoder_clips, seed=1)
-        autoencoder = train_autoencoder(folder, clips, AutoencoderRecipe(steps=autoencoder_steps))
+        recipe = attrs.evolve(recipe, steps=autoencoder_steps or recipe.steps)
+        autoencoder = train_autoencoder(folder, clips, recipe, known)
     else:
-        autoencoder = Autoencoder(AutoencoderConfig())
-        autoencoder.load_state_dict(read_part(start, "autoencoder"))
-        autoencoder.eval()
+        autoencoder = known.eval()
     latents = folder / "latents"
     encode_clips(latents, autoencoder, transformer_clips, seed=1000)
     flow = train_transformer(folder, latents, start, TransformerRecipe(steps=transformer_steps))

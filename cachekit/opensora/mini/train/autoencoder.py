@@ -7,7 +7,7 @@ import torch
 
 from cachekit.opensora.mini.autoencoder import Autoencoder, AutoencoderConfig
 from cachekit.opensora.mini.train.checkpoints import Checkpoint, ProgressLog, step_generator, warmup_then_decay
-from cachekit.opensora.mini.train.clips import Clips
+from cachekit.opensora.mini.train.clips import EVENLY, Clips, Draw
 
 
 @attrs.frozen
@@ -21,6 +21,7 @@ class AutoencoderRecipe:
     latent_noise: float = 0.1
     """Noise added to latents in training, so that the decoder forgives the transformer's small errors."""
     latent_penalty: float = 1e-3
+    draw: Draw = EVENLY
     seed: int = 0
 
 
@@ -39,16 +40,26 @@ def reconstruction_loss(
     return error
 
 
-def train_autoencoder(folder: Path, clips: Clips, recipe: AutoencoderRecipe) -> Autoencoder:
-    """Train (or go on training) in `folder`; the result carries the latents' mean and deviation."""
+GOING_ON = AutoencoderRecipe(steps=500, batch=12, learning_rate=1e-3, draw=Draw(square_spins=4.0, single=0.5))
+"""For an autoencoder that was trained before: small squares that spin, as one of two objects, came out round."""
+
+
+def train_autoencoder(
+    folder: Path, clips: Clips, recipe: AutoencoderRecipe, start: Autoencoder | None = None
+) -> Autoencoder:
+    """Train (or go on training) in `folder`; the result carries the latents' mean and deviation.
+
+    Those of `start`, which training then begins with, stay: a transformer that knows its latents knows these.
+    """
     torch.manual_seed(recipe.seed)
-    model = Autoencoder(AutoencoderConfig())
+    model = start.train() if start is not None else Autoencoder(AutoencoderConfig())
+    weights = recipe.draw.weights(clips.prompts)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=1e-4)
     checkpoint = Checkpoint(folder / "autoencoder.pt", {"model": model, "optimizer": optimizer})
     log = ProgressLog(every=50)
     for step in range(checkpoint.load(), recipe.steps):
         generator = step_generator(recipe.seed, step)
-        video, mask = clips.batch(torch.randint(len(clips.prompts), (recipe.batch,), generator=generator))
+        video, mask = clips.batch(torch.multinomial(weights, recipe.batch, generator=generator))
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * warmup_then_decay(step, recipe.steps, warmup=100, decay_share=0.6)
         with torch.autocast("cpu", torch.bfloat16):
@@ -64,7 +75,8 @@ def train_autoencoder(folder: Path, clips: Clips, recipe: AutoencoderRecipe) -> 
         log.step(step, loss.item())
         checkpoint.save_when_due(step + 1)
     checkpoint.save(recipe.steps)
-    measure_latents(model, clips)
+    if start is None:
+        measure_latents(model, clips)
     return model.eval()
 
 

@@ -1,5 +1,6 @@
 """Rendered clips for training, kept as bytes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -19,6 +20,28 @@ class Clips:
     def batch(self, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames in [-1, 1] and masks in {0, 1} of the clips at `indices`, as floats."""
         return self.frames[indices].float() / 127.5 - 1, self.masks[indices].float()
+
+
+@attrs.frozen
+class Draw:
+    """How much likelier some clips are drawn than others."""
+
+    square_spins: float = 2.0
+    """Of those in which a square spins: few do, and they come out worst."""
+    single: float = 1.5
+    """Of those of one object, which a model that knows two too easily shows twice."""
+
+    def weights(self, prompts: Sequence[str]) -> torch.Tensor:
+        """A weight `[N]` for the clip of each prompt."""
+        return torch.tensor([self._weight(prompt) for prompt in prompts])
+
+    def _weight(self, prompt: str) -> float:
+        if "square spins" in prompt:
+            return self.square_spins
+        return 1.0 if " and " in prompt else self.single
+
+
+EVENLY = Draw(square_spins=1.0, single=1.0)
 
 
 def render_clips(count: int, seed: int, *, single_share: float = 0.6) -> Clips:
