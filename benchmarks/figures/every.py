@@ -35,7 +35,7 @@ COUNTS = (12, 10, 8)
 
 
 def compared(name: str, options: str, keep: Callable[[Any], Any] = keep_rows) -> Measurement:
-    return Measurement(name, f"cachekit compare {options} {LPIPS}", keep, folder_option="--report")
+    return Measurement(name, f"cachekit compare {options} {LPIPS}", keep, folder_option="--report", embedded=True)
 
 
 MEASUREMENTS = {
@@ -75,7 +75,7 @@ MEASUREMENTS = {
         Measurement("controlnet", "python benchmarks/controlnet.py", lambda found: found),
         Measurement("models", "python benchmarks/seen.py models", lambda found: found, folder_option="--work"),
         Measurement("pipelines", "python benchmarks/seen.py pipelines", lambda found: found, folder_option="--work"),
-        Measurement("adherence", "python -m cachekit.opensora.mini.adherence", lambda found: found),
+        Measurement("adherence", "python -m cachekit.opensora.mini.adherence", lambda found: found, embedded=True),
         Measurement("evaluator", "python benchmarks/evaluator.py", lambda found: found),
         Measurement("gramcache-cost", "python benchmarks/gramcache_cost.py", lambda found: found),
         Measurement("opensora-small", "python benchmarks/opensora_small.py", lambda found: found),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,12 @@ PROGRAMS = {"cachekit": [sys.executable, "-c", "from cachekit.cli import main; m
 """A command's first word, as this environment runs it."""
 
 
+@cache
+def shipped_weights() -> str:
+    """The sha256 of opensora-mini's weights."""
+    return hashlib.sha256((ROOT / "cachekit" / "opensora" / "mini" / "weights.safetensors").read_bytes()).hexdigest()
+
+
 @attrs.frozen
 class Measurement:
     """One command line, which writes JSON, and the part of that JSON that pages show."""
@@ -36,6 +44,8 @@ class Measurement:
     keep: Callable[[Any], Any]
     folder_option: str | None = None
     """The option that names the folder in which the command keeps its work and goes on; given by `measure`."""
+    embedded: bool = False
+    """Whether it measures opensora-mini, so that other weights make it another figure."""
 
     @property
     def file(self) -> Path:
@@ -61,6 +71,7 @@ class Measurement:
             | {"python": platform.python_version()},
             date=date.today().isoformat(),
             found=self.keep(json.loads(found.read_text(encoding="utf-8"))),
+            weights=shipped_weights() if self.embedded else None,
         )
         RESULTS.mkdir(exist_ok=True)
         write_whole(self.file, json.dumps(attrs.asdict(kept), indent=1) + "\n", "the figure's file")
@@ -70,6 +81,11 @@ class Measurement:
         if not self.file.exists():
             raise CachekitError(f"{self.name} was never measured: `python -m benchmarks.figures {self.name}`")
         return Kept(**json.loads(self.file.read_text(encoding="utf-8")))
+
+    @property
+    def outdated(self) -> bool:
+        """Whether opensora-mini had other weights when this was measured than it is shipped with."""
+        return self.embedded and self.kept().weights != shipped_weights()
 
 
 @attrs.frozen
@@ -82,6 +98,8 @@ class Kept:
     date: str
     """ISO 8601."""
     found: Any
+    weights: str | None = None
+    """Of opensora-mini, where it was measured; by their sha256."""
 
     @property
     def provenance(self) -> str:

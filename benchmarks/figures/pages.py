@@ -23,6 +23,8 @@ PUBLISHED = re.compile(r"<!-- published: .+? -->\n.*?<!-- end of published -->",
 RECORDED = re.compile(r"<!-- recorded: .+? -->\n.*?<!-- end of recorded -->", re.DOTALL)
 """What public code computed outside the repository; the marker says which, and the page how."""
 
+OUTDATED = "**Measured with the weights that opensora-mini had before, and not yet with those that are shipped now.**"
+
 
 @attrs.frozen
 class Figure:
@@ -37,7 +39,8 @@ class Figure:
         if not self.measurement.file.exists():
             return f"Not measured yet on what is shipped: `python -m benchmarks.figures {self.measurement.name}`.\n"
         kept = self.measurement.kept()
-        return f"{self.draw(kept)}\n\n{kept.provenance}\n"
+        outdated = f"{OUTDATED}\n" if self.measurement.outdated else ""
+        return f"{self.draw(kept)}\n\n{kept.provenance}\n{outdated}"
 
 
 def figures_in(page: Path) -> Iterator[str]:

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.figures import measuring
 from benchmarks.figures.comparisons import counts_table, keep_rows, of
 from benchmarks.figures.measuring import Kept, Measurement
+from benchmarks.figures.pages import OUTDATED, Figure
 from cachekit.errors import CachekitError
 
 PROGRAM = """
@@ -52,6 +53,20 @@ def test_a_command_that_fails_leaves_what_was_kept(program: Path, tmp_path: Path
 def test_a_measurement_that_was_never_made_says_how_to_make_it(program: Path) -> None:
     with pytest.raises(CachekitError, match=r"python -m benchmarks\.figures small"):
         Measurement("small", f"python {program}", lambda found: found).kept()
+
+
+def test_a_figure_of_the_embedded_model_says_where_other_weights_ship_now(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measurement = Measurement(
+        "small", f"python {program}", lambda found: found, folder_option="--report", embedded=True
+    )
+    measurement.measure(tmp_path / "work")
+    figure = Figure("small", measurement, str)
+    assert measurement.kept().weights == measuring.shipped_weights()
+    assert OUTDATED not in figure.text()
+    monkeypatch.setattr(measuring, "shipped_weights", lambda: "others")
+    assert figure.text().endswith(f"{OUTDATED}\n")
 
 
 def report() -> dict[str, object]:
