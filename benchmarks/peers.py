@@ -32,7 +32,7 @@ import torch
 from torch import nn
 
 import cachekit
-from cachekit.attaching.benchmark import Timings, twin, without_blocks
+from cachekit.attaching.benchmark import Timings, keep_freed_memory, twin, without_blocks
 from cachekit.diffusers.structure import body_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -306,6 +306,7 @@ def main(rounds: int, models: tuple[str, ...], work: Path | None, json_file: Pat
     """What a computed and a skipped call cost, by cachekit and by its peers, side by side."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    keep_freed_memory()
 
     def look(name: str) -> Any:
         with torch.no_grad():

@@ -8,6 +8,7 @@ is attached or compiled between the timings and many short rounds fit into littl
 from __future__ import annotations
 
 import copy
+import ctypes
 import math
 import statistics
 import time
@@ -43,6 +44,26 @@ SKIPS = 5
 """Rounds of skipped steps for each of computed ones, which take so much longer."""
 DISPLACED = 2**26
 """Bytes written before a first skipped step is timed: more than processors' caches hold, as the blocks' weights are."""
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of glibc's malloc.h."""
+LARGEST, UNUSED = 2**25, 2**30
+"""Bytes that a block of the heap's may have, and the heap's unused end, and still stay with the process."""
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep what is freed, for the rest of the process; False where it can't be told.
+
+    glibc gives large blocks back to the system and fetches them again, page by page, at the next step: one to three
+    percent of a step on a CPU, bare or attached, and by chance of how the heap lies more of the one or the other.
+    Allocators that servers use keep theirs, and so does torch's on a GPU.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return all([mallopt(M_MMAP_THRESHOLD, LARGEST), mallopt(M_TRIM_THRESHOLD, UNUSED)])
 
 
 @attrs.define

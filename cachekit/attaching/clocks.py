@@ -10,25 +10,40 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
 from cachekit.attaching.given import Argument, Conditions, Given
 
 if TYPE_CHECKING:
+    import inspect
+
     import torch
+
+    from cachekit.interface.adapter import Adapter
 
 
 @attrs.define(eq=False)
 class Call:
     """A call of the transformer, as a clock sees it: nothing of it has been read yet."""
 
+    adapter: Adapter
+    signature: inspect.Signature
+    """Of the transformer's forward."""
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
     timestep: torch.Tensor | float | None
     """The noise-level input, of a batch or of tokens as it came; None where the transformer takes none."""
-    latents: torch.Tensor | None
-    arguments: tuple[object, ...] = ()
-    """All that the transformer was called with."""
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """All that the transformer was called with."""
+        return (*self.args, *self.kwargs.values())
+
+    def latents(self) -> torch.Tensor | None:
+        """What the transformer was called with, looked up only where somebody asks; None where it takes none."""
+        return self.adapter.latents(self.signature, self.args, self.kwargs)
 
 
 @attrs.define
@@ -196,7 +211,7 @@ class TimestepClock(Clock):
         else:
             self._branches[number] = Conditions(self._arguments)
         self._called.append(number)
-        self._shape = None if call.latents is None else tuple(call.latents.shape)
+        self._shape = shape_of(call.latents())
         place.branch = number
         return place
 
@@ -211,7 +226,8 @@ class TimestepClock(Clock):
         for number in free[1:]:
             if self._branches[number].fit(call.arguments, expected.steady):
                 return number
-        if call.latents is None or tuple(call.latents.shape) != self._shape:
+        shape = shape_of(call.latents())
+        if shape is None or shape != self._shape:
             return free[0]
         if not self._called:
             self._stranger = len(self._branches)
@@ -219,7 +235,7 @@ class TimestepClock(Clock):
 
     def _begin(self, now: float, call: Call) -> Place:
         self._seen, self._calls, self._turned = [now], 1, False
-        self._first, self._latest = Given.of(call.latents), None
+        self._first, self._latest = Given.of(call.latents()), None
         return Place(0, 0, begins=True)
 
     def _next(self, now: float, recovered: int = 0) -> Place:
@@ -236,12 +252,13 @@ class TimestepClock(Clock):
         """Another call at the latest timestep."""
         whole = self._calls == self.calls_per_step
         if len(self._seen) == 1:
-            others = self._first is not None and not self._first.equal(call.latents)
-            if self._latest is not None and self._latest.equal(call.latents):
+            latents = call.latents()
+            others = self._first is not None and not self._first.equal(latents)
+            if self._latest is not None and self._latest.equal(latents):
                 return self._drop(self._calls - 1)
             if whole or (others and self.calls_per_step is None):
                 return self._begin(now, call)
-            self._latest = Given.of(call.latents) if others else None
+            self._latest = Given.of(latents) if others else None
         elif whole:
             return self._next(now)
         self._calls += 1
@@ -296,3 +313,7 @@ def readable(timestep: torch.Tensor | float | None) -> float | None:
         values = timestep.detach().double().numpy()
         return float(values.max() if values.size > 1 else values.item())
     return float(timestep.detach().max())
+
+
+def shape_of(latents: torch.Tensor | None) -> tuple[int, ...] | None:
+    return None if latents is None else tuple(latents.shape)

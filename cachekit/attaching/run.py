@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
@@ -10,7 +11,7 @@ import attrs
 from cachekit.attaching.trace import NOT_CALLED, Trace, trace_of
 from cachekit.errors import CachekitError
 from cachekit.interface.predictor import LinearPredictor, Predictor
-from cachekit.interface.residuals import dtypes, layout
+from cachekit.interface.residuals import layout
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Run, Strategy, checked_plan, checked_predictor
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ class Branch:
     """Layout of the span's input at the last computed step; None where no residual of it is held."""
     residual_layout: tuple[object, ...] | None = None
     """Layout of its residual, which a prediction must have."""
-    given: tuple[torch.dtype, ...] | None = None
-    """Types of that input, stream by stream."""
     dtypes: tuple[torch.dtype, ...] | None = None
     """Of the span's output."""
     template: Any = None
@@ -48,6 +47,8 @@ class Branch:
     """The last step that the plan skips, -1 where it skips none; None without a plan."""
     _reach: int | None = attrs.field(init=False)
     """How many computed residuals back a prediction looks, where plan and predictor say so."""
+    _newest: weakref.ref[torch.Tensor] | None = attrs.field(default=None, init=False)
+    """The latest computed residual, which as a prediction needs no check; held by the predictor, if at all."""
 
     def __attrs_post_init__(self) -> None:
         self.ahead = predicts_ahead(self.predictor)
@@ -91,7 +92,7 @@ class Branch:
         """Let the predictor see a computed step's residual; `given` is the layout of the span's input."""
         self.predictor.update(step, residual)
         self.kept, self.residual_layout, self.dtypes = given, layout(residual), output_dtypes
-        self.given = dtypes(step.hidden)
+        self._newest = weakref.ref(residual) if not isinstance(residual, tuple) else None
 
     def correct(self, index: int, output: torch.Tensor, *, computed: bool) -> torch.Tensor:
         """What goes to the sampler in place of the transformer's output; refused where it is not like that."""
@@ -122,6 +123,8 @@ class Branch:
     def predict(self, step: Step) -> Residual:
         """The residual to use on a skipped step, refused where it is not like those computed."""
         predicted: object = self.predictor.predict(step)
+        if self._newest is not None and predicted is self._newest():
+            return cast("Residual", predicted)
         tensors = predicted if isinstance(predicted, tuple) else (predicted,)
         found = tuple(
             (getattr(t, "shape", None), getattr(t, "dtype", None), getattr(t, "device", None)) for t in tensors

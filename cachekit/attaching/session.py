@@ -241,10 +241,10 @@ class Session:
             self._foreign = True
             return True
         timestep = self.adapter.timestep(self._signature, args, kwargs)
-        latents = self.adapter.latents(self._signature, args, kwargs)
         if timestep is None and isinstance(self.clock, TimestepClock):
             self.clock = CountingClock(self.steps, self.calls_per_step or 1)
-        place = self.clock.place(Call(timestep, latents, (*args, *kwargs.values())))
+        call = Call(self.adapter, self._signature, args, kwargs, timestep)
+        place = self.clock.place(call)
         warning = self.clock.warning()
         if warning is not None:
             self._warn(warning)
@@ -265,13 +265,14 @@ class Session:
             )
         branch = run.arrive(place.step, place.branch)
         step = Step(
-            place.step, run.schedule.steps, place.branch, None, timestep, self._probe, None, latents, self.group
+            place.step, run.schedule.steps, place.branch, None, timestep, self._probe, None, call.latents, self.group
         )
         if self._whole:
             self._call = ForwardCall(run, branch, step, kind == "computed", self.adapter)
         else:
             self._call = BodyCall(run, branch, step, kind == "computed", self._gate)
-            self._hide_from_dynamo()
+            if not self._hidden_from_dynamo:
+                self._hide_from_dynamo()
         return self._call.begin()
 
     def _begin_run(self, place: Place) -> RunState:

@@ -59,7 +59,7 @@ def bench(
     import torch
     from rich.table import Table
 
-    from cachekit.attaching.benchmark import held_by, loop_ratio, loop_timings, step_timings
+    from cachekit.attaching.benchmark import held_by, keep_freed_memory, loop_ratio, loop_timings, step_timings
     from cachekit.cli.benched import of_model, shipped
     from cachekit.cli.choices import choose_device, choose_model
     from cachekit.cli.progress import progress
@@ -70,6 +70,7 @@ def bench(
         raise click.UsageError("--steps and --dtype are for a model of your own; name it with --model")
     if threads is not None:
         torch.set_num_threads(threads)
+    keep_freed_memory()
     place, plugins = choose_device(device), get_plugins()
     if model_spec is None:
         subject = shipped(place)

@@ -64,18 +64,8 @@ def cast(hidden: Residual, dtypes: Sequence[torch.dtype]) -> Residual:
     """Each stream in its type; one that has it already is handed on as it is."""
     if not isinstance(hidden, tuple):
         (dtype,) = dtypes
-        return hidden.to(dtype)
+        return hidden if hidden.dtype == dtype else hidden.to(dtype)
     return tuple(stream.to(dtype) for stream, dtype in zip(hidden, dtypes, strict=True))
-
-
-def same_shapes(hidden: Residual, other: Residual) -> bool:
-    """Whether both have as many streams, each of one shape and on one device."""
-    if not isinstance(hidden, tuple) and not isinstance(other, tuple):
-        return hidden.shape == other.shape and hidden.device == other.device
-    ours, theirs = streams(hidden), streams(other)
-    return len(ours) == len(theirs) and all(
-        a.shape == b.shape and a.device == b.device for a, b in zip(ours, theirs, strict=True)
-    )
 
 
 def clone(hidden: Residual) -> Residual:

@@ -22,6 +22,10 @@ def no_probe(name: str) -> torch.Tensor:
     raise CachekitError(f"this step has no probe {name!r}")
 
 
+def no_latents() -> None:
+    return None
+
+
 @attrs.define
 class Step:
     """One step of one branch, as a strategy or predictor sees it."""
@@ -35,7 +39,7 @@ class Step:
     _timestep: torch.Tensor | float | None = None
     _probe: Callable[[str], torch.Tensor] = no_probe
     _entry: Residual | None = None
-    _latents: torch.Tensor | None = None
+    _latents: Callable[[], torch.Tensor | None] = no_latents
     _group: ProcessGroup | None = None
     _inner: Residual | None = None
 
@@ -63,9 +67,10 @@ class Step:
     @property
     def latents(self) -> torch.Tensor:
         """What the transformer was called with, as `[B, C, T, H, W]` in Open-Sora."""
-        if self._latents is None:
+        latents = self._latents()
+        if latents is None:
             raise CachekitError("this transformer was called without latents that its adapter could name")
-        return self._latents
+        return latents
 
     @property
     def timestep(self) -> float | None:
