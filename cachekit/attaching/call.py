@@ -102,7 +102,7 @@ class BodyCall(PlacedCall):
         decided, branch = self.decided, self.branch
         skipping = decided is False and branch.kept is not None
         ahead = decided is not None and (not skipping or branch.ahead)
-        self.gate.dtypes, self.gate.given = branch.dtypes, branch.kept
+        self.gate.dtypes, self.gate.given = branch.dtypes, branch.given
         self.gate.open(
             ahead=ahead,
             skipping=skipping and ahead,

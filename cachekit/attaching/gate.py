@@ -14,7 +14,7 @@ import torch
 
 from cachekit.attaching.interception import never_compile
 from cachekit.errors import CachekitError
-from cachekit.interface.residuals import add, cast, clone, dtypes, layout, streams, subtract
+from cachekit.interface.residuals import add, cast, clone, dtypes, same_shapes, streams, subtract
 
 if TYPE_CHECKING:
     from cachekit.interface.adapter import Adapter
@@ -59,8 +59,8 @@ class Gate:
     """`enter`, out of dynamo's sight."""
     dtypes: tuple[torch.dtype, ...] | None = None
     """Of the span's output, stream by stream, where the run has seen it."""
-    given: tuple[object, ...] | None = None
-    """Layout of its input when the residuals kept were computed."""
+    given: tuple[torch.dtype, ...] | None = None
+    """Of its input, when the residuals kept were computed."""
 
     entered: Entered | None = None
     hidden: Residual | None = None
@@ -97,7 +97,7 @@ class Gate:
             hidden = clone(hidden)
         self.hidden = hidden
         if self.skipping and self.prediction is not None:  # decided ahead, so nobody asks what was entered
-            if layout(hidden) == self.given:
+            if self.fits(hidden, self.prediction):
                 return
             self.skipping, self.misfit = False, True
         compiling = torch.compiler.is_compiling()
@@ -108,6 +108,10 @@ class Gate:
         if not self.ahead:
             assert self.decide is not None
             self.decide(self)
+
+    def fits(self, hidden: Residual, prediction: Residual) -> bool:
+        """Whether what the span is given is of the kind that the prediction was made for."""
+        return same_shapes(hidden, prediction) and dtypes(hidden) == self.given
 
     def watched(self, position: int, call: Forward, args: Arguments, kwargs: KeywordArguments) -> Any:
         """Run the block inside whose own residual is wanted."""

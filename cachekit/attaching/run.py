@@ -11,7 +11,7 @@ import attrs
 from cachekit.attaching.trace import NOT_CALLED, Trace, trace_of
 from cachekit.errors import CachekitError
 from cachekit.interface.predictor import LinearPredictor, Predictor
-from cachekit.interface.residuals import layout
+from cachekit.interface.residuals import dtypes, layout
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Run, Strategy, checked_plan, checked_predictor
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Branch:
     """Layout of the span's input at the last computed step; None where no residual of it is held."""
     residual_layout: tuple[object, ...] | None = None
     """Layout of its residual, which a prediction must have."""
+    given: tuple[torch.dtype, ...] | None = None
+    """Types of that input, stream by stream."""
     dtypes: tuple[torch.dtype, ...] | None = None
     """Of the span's output."""
     template: Any = None
@@ -92,6 +94,7 @@ class Branch:
         """Let the predictor see a computed step's residual; `given` is the layout of the span's input."""
         self.predictor.update(step, residual)
         self.kept, self.residual_layout, self.dtypes = given, layout(residual), output_dtypes
+        self.given = dtypes(step.hidden)
         self._newest = weakref.ref(residual) if not isinstance(residual, tuple) else None
 
     def correct(self, index: int, output: torch.Tensor, *, computed: bool) -> torch.Tensor:

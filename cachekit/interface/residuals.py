@@ -68,6 +68,16 @@ def cast(hidden: Residual, dtypes: Sequence[torch.dtype]) -> Residual:
     return tuple(stream.to(dtype) for stream, dtype in zip(hidden, dtypes, strict=True))
 
 
+def same_shapes(hidden: Residual, other: Residual) -> bool:
+    """Whether both have as many streams, each of one shape and on one device."""
+    if not isinstance(hidden, tuple) and not isinstance(other, tuple):
+        return hidden.shape == other.shape and hidden.device == other.device
+    ours, theirs = streams(hidden), streams(other)
+    return len(ours) == len(theirs) and all(
+        a.shape == b.shape and a.device == b.device for a, b in zip(ours, theirs, strict=True)
+    )
+
+
 def clone(hidden: Residual) -> Residual:
     """A copy that later writes do not reach."""
     copies = tuple(stream.clone() for stream in streams(hidden))
