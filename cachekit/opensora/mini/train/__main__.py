@@ -55,7 +55,7 @@ def main(
         known.load_state_dict(read_part(start, "autoencoder"))
     if known is None or autoencoder_steps:
         clips = load_or_render(folder / "clips.pt", autoencoder_clips, seed=1)
-        recipe = attrs.evolve(recipe, steps=autoencoder_steps or recipe.steps)
+        recipe = attrs.evolve(recipe, steps=recipe.steps if autoencoder_steps is None else autoencoder_steps)
         autoencoder = train_autoencoder(folder, clips, recipe, known)
     else:
         autoencoder = known.eval()
