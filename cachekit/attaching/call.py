@@ -15,7 +15,7 @@ from cachekit.interface.strategy import COMPUTED, SKIPPED
 if TYPE_CHECKING:
     from cachekit.attaching.gate import Gate
     from cachekit.interface.adapter import Adapter
-    from cachekit.interface.residuals import Residual
+    from cachekit.interface.residuals import Layout, Residual
     from cachekit.interface.step import Step
 
 
@@ -52,7 +52,7 @@ class PlacedCall:
     @property
     def keeps(self) -> bool:
         """Whether anybody wants this step's residual, where it is computed."""
-        return self.branch.observes or self.branch.needs_residual(self.step.index, self.run.schedule.steps)
+        return self.branch.needs_residual(self.step.index, self.run.schedule.steps)
 
     def skips(self) -> bool:
         """Whether to skip, now that hidden states are known; the strategy is asked even where there is nothing kept."""
@@ -85,7 +85,7 @@ class PlacedCall:
         if self.branch.kept is not None and not self.branch.skips_later(self.step.index, self.run.schedule.steps):
             self.run.release(self.branch)
 
-    def _renew_for(self, given: tuple[object, ...]) -> None:
+    def _renew_for(self, given: Layout) -> None:
         """What was kept of an input of another layout serves no more, and strategy and predictor begin anew."""
         if self.branch.kept is not None and self.branch.kept != given:
             self.branch = self.run.renew(self.branch)

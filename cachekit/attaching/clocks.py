@@ -64,6 +64,8 @@ class Place:
     """Steps before this one that were taken for runs of their own (and so computed), but belong to this run."""
     dropped: int = 0
     """Branches before this one that belonged to a run cut short: the others move down by so many."""
+    warning: str | None = None
+    """What could not be told apart at this call, in a sentence; None where all was clear."""
 
 
 class Clock(ABC):
@@ -80,10 +82,6 @@ class Clock(ABC):
     @abstractmethod
     def forget(self) -> None:
         """The run was given up (a reset, an exception): the next call begins another."""
-
-    def warning(self) -> str | None:
-        """What could not be told apart at the last call, in a sentence; None where all was clear."""
-        return None
 
 
 STRANGER = (
@@ -152,6 +150,7 @@ class TimestepClock(Clock):
     _shape: tuple[int, ...] | None = attrs.field(default=None, init=False)
     """Of the latents of the call before."""
     _warning: str | None = attrs.field(default=None, init=False)
+    """What could not be told apart at the call being placed."""
 
     @classmethod
     def of_schedule(cls, calls_per_step: int | None, timesteps: Sequence[float] | None) -> TimestepClock:
@@ -167,6 +166,8 @@ class TimestepClock(Clock):
         place = self._at(call)
         if place is not None and self.calls_per_step is None:
             place = self._recognised(place, call)
+        if place is not None:
+            place.warning = self._warning
         return place
 
     def _at(self, call: Call) -> Place | None:
@@ -190,9 +191,6 @@ class TimestepClock(Clock):
         self._seen, self._calls, self._first, self._latest, self._given_up = [], 0, None, None, []
         self._arguments = ()
         self._branches, self._called, self._stranger, self._shape = {}, [], None, None
-
-    def warning(self) -> str | None:
-        return self._warning
 
     def _recognised(self, place: Place, call: Call) -> Place:
         """The place with the number of the branch whose conditions these are."""

@@ -101,9 +101,9 @@ class Gate:
                 return
             self.skipping, self.misfit = False, True
         compiling = torch.compiler.is_compiling()
-        if not compiling:
+        if not compiling and self.keep:
             self.versions = versions(hidden)
-        if self.entered is None and not (self.ahead and compiling):
+        if self.entered is None and not (self.ahead and (compiling or not self.keep)):
             self.entered = Entered(hidden, args, kwargs)
         if not self.ahead:
             assert self.decide is not None

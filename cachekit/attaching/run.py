@@ -11,14 +11,14 @@ import attrs
 from cachekit.attaching.trace import NOT_CALLED, Trace, trace_of
 from cachekit.errors import CachekitError
 from cachekit.interface.predictor import LinearPredictor, Predictor
-from cachekit.interface.residuals import dtypes, layout
+from cachekit.interface.residuals import layout
 from cachekit.interface.strategy import COMPUTED, SKIPPED, Run, Strategy, checked_plan, checked_predictor
 
 if TYPE_CHECKING:
     import torch
 
     from cachekit.interface.corrector import Corrector
-    from cachekit.interface.residuals import Residual
+    from cachekit.interface.residuals import Layout, Residual
     from cachekit.interface.step import Step
 
 
@@ -31,9 +31,9 @@ class Branch:
     plan: str | None
     corrector: Corrector | None = None
     decisions: str = ""
-    kept: tuple[object, ...] | None = None
+    kept: Layout | None = None
     """Layout of the span's input at the last computed step; None where no residual of it is held."""
-    residual_layout: tuple[object, ...] | None = None
+    residual_layout: Layout | None = None
     """Layout of its residual, which a prediction must have."""
     given: tuple[torch.dtype, ...] | None = None
     """Types of that input, stream by stream."""
@@ -69,10 +69,12 @@ class Branch:
         return index < (steps - 1 if self._last_skip is None else self._last_skip)
 
     def needs_residual(self, index: int, steps: int) -> bool:
-        """Whether a later step of the run may be predicted from this one.
+        """Whether the strategy looks at this step's residual, or a later step of the run may be predicted from it.
 
         With a plan it is not where as many steps are computed before the next skipped one as the predictor looks back.
         """
+        if self.observes:
+            return True
         if self.plan is None or self._reach is None:
             return self.skips_later(index, steps)
         return self.plan.find(SKIPPED, index + 1, index + 1 + self._reach) >= 0
@@ -87,14 +89,14 @@ class Branch:
     def keep(
         self,
         step: Step,
-        given: tuple[object, ...],
+        given: Layout,
         residual: Residual,
         output_dtypes: tuple[torch.dtype, ...] | None,
     ) -> None:
         """Let the predictor see a computed step's residual; `given` is the layout of the span's input."""
         self.predictor.update(step, residual)
         self.kept, self.residual_layout, self.dtypes = given, layout(residual), output_dtypes
-        self.given = dtypes(step.hidden)
+        self.given = tuple(dtype for _, dtype, _ in given)
         self._newest = weakref.ref(residual) if not isinstance(residual, tuple) else None
 
     def correct(self, index: int, output: torch.Tensor, *, computed: bool) -> torch.Tensor:

@@ -245,12 +245,11 @@ class Session:
             self.clock = CountingClock(self.steps, self.calls_per_step or 1)
         call = Call(self.adapter, self._signature, args, kwargs, timestep)
         place = self.clock.place(call)
-        warning = self.clock.warning()
-        if warning is not None:
-            self._warn(warning)
         if place is None:
             self._foreign = True
             return True
+        if place.warning is not None:
+            self._warn(place.warning)
         run = self._run
         if run is None or place.begins:
             run = self._begin_run(place)

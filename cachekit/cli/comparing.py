@@ -197,6 +197,7 @@ def run_comparison(
         whole = runner
         if share is not None:
             whole = runner.widened(everything)
+            whole.outcomes |= runner.outcomes  # made or found a moment ago
             lacking = whole.to_come(contenders)
             if lacking:
                 return Done(comparison, to_come=len(lacking))

@@ -48,6 +48,45 @@ class Schedule(Sequence[float]):
         return self._values
 
 
+@attrs.frozen
+class Entries:
+    """Where a schedule's timesteps lie in memory.
+
+    Pipelines hand on views of them. Places are compared, not values, so nothing waits for a GPU: while the schedule
+    lives, what lies within it is a view of it, for no two tensors of a process share an address, whatever their device.
+    """
+
+    start: int
+    size: int
+    """Bytes of one."""
+    count: int
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, timesteps: object) -> Entries | None:
+        """Those of a scheduler's timesteps; None where they are no tensor."""
+        import torch
+
+        if not isinstance(timesteps, torch.Tensor):
+            return None
+        return cls(timesteps.data_ptr(), timesteps.element_size(), timesteps.numel(), timesteps.dtype)
+
+    def entry(self, timestep: object) -> int | None:
+        """Which one this timestep is a view of, as pipelines expand it; None where it is a copy."""
+        import torch
+
+        if not isinstance(timestep, torch.Tensor) or timestep.dtype != self.dtype:
+            return None
+        place = (timestep.data_ptr() - self.start) // self.size
+        if not 0 <= place < self.count:
+            return None
+        count = timestep.numel()
+        if count == 1:
+            return place
+        expanded = all(s == 0 or n == 1 for s, n in zip(timestep.stride(), timestep.shape, strict=True))
+        return place if count > 1 and expanded else None
+
+
 @attrs.define(eq=False)
 class PipelineRun:
     """Where a pipeline is; one for all of its transformers, which share its steps."""
@@ -76,6 +115,8 @@ class PipelineRun:
     _value: float | None = attrs.field(default=None, init=False)
     """The timestep of the last call, where nothing else tells steps apart."""
     _branches: dict[str, int] = attrs.field(factory=dict, init=False)
+    _entries: Entries | None = attrs.field(default=None, init=False)
+    """Where the entries of the run's schedule lie."""
     _views: bool = attrs.field(default=False, init=False)
     """Whether this run's timesteps come as views of its schedule; then one which is none belongs to no step of it."""
     _unset: Any = attrs.field(init=False)
@@ -104,7 +145,7 @@ class PipelineRun:
             return None
         if timesteps is not self._timesteps:
             self._begin(scheduler, timesteps, call)
-        elif self._views and entry_of(call.timestep, timesteps) is None:
+        elif self._views and self._entry(call) is None:
             return None
         step = self._step_of(scheduler, call)
         if step != self._step:
@@ -115,7 +156,8 @@ class PipelineRun:
 
     def _begin(self, scheduler: Any, timesteps: torch.Tensor, call: Call) -> None:
         self.number += 1
-        self._timesteps, entry = timesteps, entry_of(call.timestep, timesteps)
+        self._timesteps, self._entries = timesteps, Entries.of(timesteps)
+        entry = self._entry(call)
         self._views = entry is not None
         begins = getattr(scheduler, "_begin_index", None)
         if begins is not None:
@@ -138,7 +180,7 @@ class PipelineRun:
             if self._base is None:
                 self._base = index - 1 if self._waiting else index
             return int(index - self._base)
-        entry = entry_of(call.timestep, self._timesteps)
+        entry = self._entry(call)
         if entry is not None:
             return entry - self._first
         if hasattr(scheduler, "_step_index"):
@@ -147,6 +189,9 @@ class PipelineRun:
         moved = self._value is not None and value != self._value
         self._value = value
         return self._step + 1 if moved else self._step
+
+    def _entry(self, call: Call) -> int | None:
+        return self._entries.entry(call.timestep) if self._entries is not None else None
 
     def _branch(self) -> int:
         if self.context is None:
@@ -196,22 +241,3 @@ def is_euler(scheduler: object) -> bool:
     """Whether the scheduler makes Euler steps along a flow, without noise of its own."""
     config = getattr(scheduler, "config", {})
     return type(scheduler).__name__ in EULER_OF_FLOWS and not config.get("stochastic_sampling", False)
-
-
-def entry_of(timestep: object, timesteps: torch.Tensor | None) -> int | None:
-    """Which entry of the schedule this timestep is a view of, as pipelines expand it; None where it is a copy.
-
-    The places in memory are compared, not the values, so nothing waits for a GPU: while the schedule lives, what lies
-    within it is a view of it.
-    """
-    import torch
-
-    if not isinstance(timestep, torch.Tensor) or timesteps is None:
-        return None
-    count = timestep.numel()
-    if count == 0 or timestep.dtype != timesteps.dtype or timestep.device != timesteps.device:
-        return None
-    if count > 1 and any(s != 0 and n > 1 for s, n in zip(timestep.stride(), timestep.shape, strict=True)):
-        return None
-    entry = (timestep.data_ptr() - timesteps.data_ptr()) // timesteps.element_size()
-    return entry if 0 <= entry < timesteps.numel() else None

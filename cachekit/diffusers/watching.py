@@ -98,7 +98,7 @@ class Stopwatch:
         self._first, self._last = moment(device.type), None
 
     def lap(self) -> None:
-        self._last = moment("cpu" if isinstance(self._first, float) else "cuda")
+        self._last = time.perf_counter() if isinstance(self._first, float) else moment("cuda")
 
     def seconds(self) -> float | None:
         if self._first is None or self._last is None:

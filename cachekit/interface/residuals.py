@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import torch
 
 Residual: TypeAlias = "torch.Tensor | tuple[torch.Tensor, ...]"
+Layout: TypeAlias = "tuple[tuple[torch.Size, torch.dtype, torch.device], ...]"
+"""Shape, type and device of each stream."""
 
 
 def streams(hidden: Residual) -> tuple[torch.Tensor, ...]:
@@ -20,8 +22,8 @@ def streams(hidden: Residual) -> tuple[torch.Tensor, ...]:
     return hidden if isinstance(hidden, tuple) else (hidden,)
 
 
-def layout(hidden: Residual) -> tuple[object, ...]:
-    """Shape, type and device of each stream: what must agree for a kept residual to be added."""
+def layout(hidden: Residual) -> Layout:
+    """What must agree for a kept residual to be added."""
     if not isinstance(hidden, tuple):
         return ((hidden.shape, hidden.dtype, hidden.device),)
     return tuple((stream.shape, stream.dtype, stream.device) for stream in hidden)

@@ -61,7 +61,7 @@ class GramCache(cachekit.Strategy):
     max_gap: int | None = attrs.field(
         default=None,
         validator=validators.optional([whole, validators.ge(1)]),
-        metadata={"help": "longest stretch of skipped steps; none for 1¾ times steps / computed"},
+        metadata={"help": "longest stretch of skipped steps; none for 1¾ w or 0.4 w², w being steps / computed"},
     )
     retention_ratio: float = attrs.field(
         default=0.15,
@@ -114,7 +114,14 @@ class GramCache(cachekit.Strategy):
     def fit_predictor(self, run: cachekit.Run) -> cachekit.Predictor:
         if type(run.predictor) is not Damped:
             return run.predictor
-        return FittedSlopes(run.predictor.slope, pull=self.pull, outputs=self.outputs(run))
+        timesteps = timesteps_of(run.steps, run.timesteps, self.measurement()[2])
+        return FittedSlopes(
+            run.predictor.slope,
+            pull=self.pull,
+            outputs=self.outputs(run),
+            sizes=step_sizes(timesteps),
+            noise=noise_levels(timesteps),
+        )
 
     def plans(self, run: cachekit.Run, *, retained: int, max_gap: int) -> Plans:
         """The best pattern of every number of computed steps, the first `retained` among them, with its cost."""

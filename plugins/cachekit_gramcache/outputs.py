@@ -70,10 +70,15 @@ class Outputs:
         lengths: Array = ((combinations @ self.gram) * combinations).sum(axis=-1)
         return lengths.clip(min=0.0)
 
+    def way(self, before: int, after: int) -> float:
+        """‖y_after - y_before‖²."""
+        gram = self.gram
+        return float(gram[before, before] + gram[after, after] - 2 * gram[before, after])
+
     def shares(self, before: int, after: int) -> Array:
         """Of each step t between, the w that leaves the least of ‖y_t - (1 - w) y_before - w y_after‖."""
         gram, between = self.gram, slice(before + 1, after)
-        length = gram[before, before] + gram[after, after] - 2 * gram[before, after]
+        length = self.way(before, after)
         gone: Array = gram[between, after] - gram[between, before] - gram[before, after] + gram[before, before]
         return gone / length if length > 0 else np.zeros(after - before - 1)
 

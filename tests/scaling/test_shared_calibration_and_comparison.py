@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 
 import pytest
@@ -110,6 +111,8 @@ def test_the_last_share_of_a_comparison_writes_the_report_that_one_process_write
     for number in (3, 1, 2):
         status, out, errors = compare(tmp_path / "shared", "--shard", f"{number}/3")
         assert status == 0, errors
+        counted = [tuple(map(int, found)) for found in re.findall(r"^\[(\d+)/(\d+)\]", errors, re.MULTILINE)]
+        assert all(done <= expected for done, expected in counted)
         assert ("report: " in out) == (number == 2)
         assert (tmp_path / "shared" / "index.html").exists() == (number == 2)
     assert rows(tmp_path / "shared") == rows(tmp_path / "whole")

@@ -41,13 +41,13 @@ def patterns(steps, max_gap, retained):
 @pytest.mark.parametrize(("steps", "max_gap", "retained"), [(8, 6, 1), (9, 3, 2), (10, 2, 1), (10, 6, 3)])
 def test_every_count_gets_the_best_of_all_patterns(rows, scales, outputs, kind, steps, max_gap, retained):
     seen = outputs(steps, seed=steps)
+    sizes = np.random.default_rng(1).uniform(0.5, 2, steps) / steps
     predictor = {
         "reuse": Reuse(),
         "damped": Damped(),
-        "fitted slopes": FittedSlopes(pull=0.5, outputs=seen),
+        "fitted slopes": FittedSlopes(pull=0.5, outputs=seen, sizes=sizes, noise=np.linspace(1, 0, steps, False)),
         **{f"taylor {order}": Taylor(order=order) for order in range(3)},
     }[kind]
-    sizes = np.random.default_rng(1).uniform(0.5, 2, steps) / steps
     plans = plan_all(seen, sizes, predictor, max_gap=max_gap, retained=retained)
     best = {}
     for pattern in patterns(steps, max_gap, retained):

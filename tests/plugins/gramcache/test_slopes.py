@@ -13,6 +13,18 @@ from cachekit.interface.predictor import Damped
 from cachekit.registry.plugins import get_plugins
 
 
+def fitted(slope, pull, outputs):
+    """Slopes of a run of even steps."""
+    steps = len(outputs.scales)
+    return FittedSlopes(
+        slope,
+        pull=pull,
+        outputs=outputs,
+        sizes=np.full(steps, 1 / steps),
+        noise=np.linspace(1, 0, steps, endpoint=False),
+    )
+
+
 def directions(*angles):
     """Outputs that turn in a plane, by angle."""
     turning = np.array([[np.cos(angle), np.sin(angle)] for angle in angles])
@@ -50,24 +62,42 @@ def test_outputs_that_do_not_turn_between_two_steps_have_no_slope():
 
 def test_where_scales_grow_beyond_any_slope_the_whole_line_is_followed():
     angles, growing = directions(0, 0.1, 0.2), np.array([1.0, 3.0, 3.0])
-    assert FittedSlopes(0.5, pull=0.5, outputs=Outputs(angles, growing)).slope_at(0, 1, 2) == 1.0
+    assert fitted(0.5, 0.5, Outputs(angles, growing)).slope_at(0, 1, 2) == 1.0
     back = directions(0, 0.1, 0.0)
-    assert FittedSlopes(0.5, pull=0.5, outputs=Outputs(back, growing)).slope_at(0, 1, 2) < 0.5
+    assert fitted(0.5, 0.5, Outputs(back, growing)).slope_at(0, 1, 2) < 0.5
 
 
 def test_slopes_are_held_to_the_predictors_own_and_between_repeating_and_the_line():
     ahead = Outputs(directions(0, 0.1, 0.4), np.ones(3))
     assert ahead.slope(0, 1, 2) > 2
-    assert FittedSlopes(0.4, pull=0.0, outputs=ahead).slope_at(0, 1, 2) == 1.0
+    assert fitted(0.4, 0.0, ahead).slope_at(0, 1, 2) == 1.0
     back = Outputs(directions(0, 0.1, 0.0), np.ones(3))
     assert back.slope(0, 1, 2) == pytest.approx(-1.0, abs=0.01)
-    assert FittedSlopes(0.4, pull=0.0, outputs=back).slope_at(0, 1, 2) == 0.0
-    assert FittedSlopes(0.4, pull=1e9, outputs=back).slope_at(0, 1, 2) == pytest.approx(0.4)
+    assert fitted(0.4, 0.0, back).slope_at(0, 1, 2) == 0.0
+    assert fitted(0.4, 1e9, back).slope_at(0, 1, 2) == pytest.approx(0.4)
     slow = Outputs(directions(0, 0.1, 0.15), np.ones(3))
     measured = slow.slope(0, 1, 2)
-    assert FittedSlopes(0.4, pull=1.0, outputs=slow).slope_at(0, 1, 2) == pytest.approx((measured + 0.4) / 2)
+    assert fitted(0.4, 1.0, slow).slope_at(0, 1, 2) == pytest.approx((measured + 0.4) / 2)
     beyond = (ahead.slope(0, 1, 2) + 20 * 0.4) / 21
-    assert FittedSlopes(0.4, pull=20.0, outputs=ahead).slope_at(0, 1, 2) == pytest.approx(beyond)
+    assert fitted(0.4, 20.0, ahead).slope_at(0, 1, 2) == pytest.approx(beyond)
+
+
+def test_a_slope_is_held_back_the_more_the_steps_between_have_missed():
+    seen = Outputs(directions(*np.linspace(0, 1, 11) ** 2), np.ones(11))
+    slopes = fitted(0.5, 0.0, seen)
+    assert slopes.off(4, 5) == 0.0
+    assert 0 < slopes.off(3, 5) < slopes.off(1, 5)
+    assert slopes.slope_at(4, 5, 6) == pytest.approx(min(seen.slope(4, 5, 6), 1.0))
+    straight = Outputs(directions(*np.linspace(0, 1, 11)), np.ones(11))
+    held = [fitted(0.5, 0.0, straight).slope_at(older, 8, 9) for older in (7, 5, 3, 1)]
+    assert held == sorted(held, reverse=True)
+    assert held[0] > 0.9
+    assert held[-1] < 0.7
+
+
+def test_the_less_noise_is_left_the_less_a_slope_is_trusted():
+    straight = Outputs(directions(*np.linspace(0, 1, 11)), np.ones(11))
+    assert fitted(0.5, 0.0, straight).off(2, 5) < fitted(0.5, 0.0, straight).off(6, 9)
 
 
 def test_a_run_goes_with_the_slopes_that_the_plan_counted_on(measured, transformer, run):
