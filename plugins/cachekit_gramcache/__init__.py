@@ -114,7 +114,7 @@ class GramCache(cachekit.Strategy):
     def fit_predictor(self, run: cachekit.Run) -> cachekit.Predictor:
         if type(run.predictor) is not Damped:
             return run.predictor
-        timesteps = timesteps_of(run.steps, run.timesteps, self.measurement()[2])
+        timesteps = self.schedule(run)
         return FittedSlopes(
             run.predictor.slope,
             pull=self.pull,
@@ -152,7 +152,7 @@ class GramCache(cachekit.Strategy):
         """How stretches are corrected; None where the sampler is not known to add outputs as they are."""
         if not run.euler or self.correction == 0:
             return None
-        timesteps = timesteps_of(run.steps, run.timesteps, self.measurement()[2])
+        timesteps = self.schedule(run)
         return Correction(
             outputs=self.outputs(run),
             sizes=step_sizes(timesteps),
@@ -167,9 +167,13 @@ class GramCache(cachekit.Strategy):
         timesteps = timesteps_of(run.steps, run.timesteps, calibrated)
         return Outputs(np.array(gram), np.array(scales)).at(timesteps, calibrated)
 
+    def schedule(self, run: cachekit.Run) -> Sequence[float]:
+        """The timesteps of this run."""
+        return timesteps_of(run.steps, run.timesteps, self.measurement()[2])
+
     def sizes(self, run: cachekit.Run) -> Array:
         """h_t √τ_t of this run, `[N]`: early errors count for more, since the steps after them carry them on."""
-        timesteps = timesteps_of(run.steps, run.timesteps, self.measurement()[2])
+        timesteps = self.schedule(run)
         sizes: Array = step_sizes(timesteps) * np.sqrt(noise_levels(timesteps))
         return sizes
 

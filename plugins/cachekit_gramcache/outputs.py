@@ -92,7 +92,7 @@ class Outputs:
         drift[newer], drift[older] = 1, -1
         ahead[step] += 1
         ahead[newer] -= 1
-        turned = drift @ self.gram @ drift
+        turned = self.way(older, newer)
         share = float(ahead @ self.gram @ drift / turned) if turned > 0 else 0.0
         a, b = self.scales[older], self.scales[newer]
         longer = a + share * (a - b)

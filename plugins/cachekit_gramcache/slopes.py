@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import attrs
-import numpy as np
 
 from cachekit import Damped
 from cachekit_gramcache.outputs import Array, Outputs
@@ -40,9 +39,7 @@ class FittedSlopes(Damped):
     def off(self, older: int, newer: int) -> float:
         """λ, with δ as repeating the older output misses it."""
         if (older, newer) not in self._off:
-            missed, between = np.zeros(len(self.sizes)), slice(older + 1, newer)
-            missed[between] = self.sizes[between]
-            missed[older] = -self.sizes[between].sum()
+            missed = self.outputs.missed(self.sizes, self, (older,), newer - older - 1)[-1]  # one residual is repeated
             energy = float(self.outputs.squared(missed))
             way = self.outputs.way(older, newer) * self.noise[newer] ** 2
             self._off[older, newer] = ANSWER * energy / way if way > 0 else 0.0
