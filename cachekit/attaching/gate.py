@@ -14,7 +14,7 @@ import torch
 
 from cachekit.attaching.interception import never_compile
 from cachekit.errors import CachekitError
-from cachekit.interface.residuals import add, cast, clone, dtypes, same_shapes, streams, subtract
+from cachekit.interface.residuals import add, cast, clone, dtypes, in_rows, same_shapes, streams, subtract
 
 if TYPE_CHECKING:
     from cachekit.interface.adapter import Adapter
@@ -151,6 +151,8 @@ class Gate:
         output = add(self.hidden, self.prediction)
         if self.dtypes is not None:
             output = cast(output, self.dtypes)
+        if torch.compiler.is_compiling():
+            output = in_rows(output)
         self.hidden = None  # nobody asks for it any more, and a compiled forward that returned it would write it out
         return self.adapter.answer(self.span, args, kwargs, output)
 

@@ -42,6 +42,25 @@ def add(hidden: Residual, residual: Residual) -> Residual:
     return total if isinstance(hidden, tuple) else total[0]
 
 
+def in_rows(hidden: Residual) -> Residual:
+    """Tokens `[B, N, C]` on a CPU as a tensor of their own with each token's channels side by side; others as they are.
+
+    For graphs that compile. A patch embedding leaves channels apart, and so does what is subtracted from it; inductor
+    would then work the sum out from its parts, turned about, in each of the passes that a normalisation takes over it,
+    which takes longer than to write it down once. `as_strided` is what has it written down.
+    """
+    rows = tuple(
+        stream if stream.ndim != 3 or stream.device.type != "cpu" or stream.is_contiguous() else written(stream)
+        for stream in streams(hidden)
+    )
+    return rows if isinstance(hidden, tuple) else rows[0]
+
+
+def written(stream: torch.Tensor) -> torch.Tensor:
+    whole = stream.contiguous()
+    return whole.as_strided(whole.shape, whole.stride())
+
+
 def matching(latents: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
     """The latents in the output's shape: without channels that only condition, twice where a variance is learnt too."""
     import torch

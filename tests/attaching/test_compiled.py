@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import cachekit
+from cachekit.interface.residuals import in_rows
 from cachekit.opensora import STDiT3, STDiT3Config
 
 dynamo = pytest.importorskip("torch._dynamo")
@@ -253,3 +254,27 @@ def test_the_graph_of_a_skipped_step_writes_out_nothing_but_the_models_output(mo
         run(torch.compile(transformer, backend=backend, fullgraph=True), call)
     computed, skipped = written
     assert skipped == 1 < computed
+
+
+def test_the_graph_of_a_skipped_step_has_each_tokens_channels_side_by_side_where_the_tokens_end():
+    transformer, rows = small_stdit3(), []
+
+    def backend(module, inputs):
+        normalised = [n.args[0] for n in module.graph.nodes if n.target is torch.nn.functional.layer_norm]
+        rows.append([node.meta["example_value"].is_contiguous() for node in normalised])
+        return module.forward
+
+    with attached(transformer, None):
+        run(torch.compile(transformer, backend=backend, fullgraph=True), call_stdit3)
+    computed, skipped = rows
+    assert not computed[-1]
+    assert skipped == [True]
+
+
+def test_only_tokens_that_lie_apart_are_written_anew():
+    apart = torch.randn(2, 3, 4).transpose(1, 2)
+    together, image = torch.randn(2, 4, 3), torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    rows, *same = in_rows((apart, together, image))
+    assert rows.is_contiguous()
+    assert torch.equal(rows, apart)
+    assert all(new is old for new, old in zip(same, (together, image), strict=True))
