@@ -12,7 +12,6 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -20,10 +19,11 @@ import torch
 
 from cachekit.attaching.call import BodyCall, ForwardCall, PlacedCall
 from cachekit.attaching.clocks import Call, Clock, CountingClock, Place, TimestepClock
-from cachekit.attaching.gate import Gate, asking_entrance, body_entrance, span_entrance
-from cachekit.attaching.interception import Standing, standing_before, transformer_entrance
+from cachekit.attaching.gate import Gate
+from cachekit.attaching.interception import Standing
 from cachekit.attaching.run import RunState, Schedule, predicts_ahead
 from cachekit.attaching.spans import check_probes, check_same_blocks, span_of
+from cachekit.attaching.standing import stand
 from cachekit.attaching.trace import Trace
 from cachekit.errors import CachekitError, CachekitWarning
 from cachekit.interface.residuals import held_bytes
@@ -102,7 +102,8 @@ class Session:
             end_unseen=self._end_unseen,
         )
         self._signature = inspect.signature(self.transformer.forward)
-        self._standing = self._stand()
+        gate = None if self._whole else self._gate
+        self._standing = stand(self, self.transformer, self._span, gate, asking=not self._ahead)
 
     def __repr__(self) -> str:
         state = "" if self._standing else ", detached"
@@ -393,36 +394,6 @@ class Session:
         if not self.watch:
             return CountingClock(self.steps, self.calls_per_step or 1)
         return TimestepClock.of_schedule(self.calls_per_step, self.timesteps)
-
-    def _stand(self) -> list[Standing]:
-        """Stand before the transformer and the blocks concerned; all or none."""
-        blocks = self._span.blocks
-        name = type(self.transformer).__name__
-        if standing_before(self.transformer):
-            raise CachekitError(
-                f"this {name} has a session already; detach that one first (`cachekit.detach(model)`), or leave its "
-                "`with`"
-            )
-        if any(standing_before(block) for block in blocks):
-            raise CachekitError(
-                f"this {name} shares blocks with another model that has a session; detach that one first, or give this "
-                "one copies of the blocks (`copy.deepcopy`)"
-            )
-        standing = []
-        try:
-            if not self._whole:
-                if self._span.first > 0:
-                    standing.append(Standing.put(blocks[0], self, partial(body_entrance, self._gate)))
-                for position in range(self._span.first, self._span.last + 1):
-                    asks = position == self._span.first and not self._ahead
-                    make = partial(asking_entrance if asks else span_entrance, self._gate, position)
-                    standing.append(Standing.put(blocks[position], self, make))
-            standing.append(Standing.put(self.transformer, self, partial(transformer_entrance, self)))
-        except BaseException:
-            for placed in reversed(standing):
-                placed.remove()
-            raise
-        return standing
 
     def _warn(self, text: str) -> None:
         if text not in self._told:
