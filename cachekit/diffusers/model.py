@@ -184,7 +184,7 @@ class DiffusersModel(Model):
         from cachekit.diffusers.pipeline import DiffusersPipeline
 
         check_memory(*(self._size_argument(*names) for names in (VIDEO_ARGUMENTS, ("height",), ("width",))))
-        with quiet_loading():
+        with without_bars():
             pipe = self.kind.from_pretrained(self.folder, dtype=getattr(torch, dtype or self.dtype))
         pipe.set_progress_bar_config(disable=True)
         if self.offload and device != "cpu":
@@ -241,8 +241,8 @@ def imported() -> Any:
 
 
 @contextmanager
-def quiet_loading() -> Iterator[None]:
-    """diffusers and transformers load without progress bars of their own."""
+def without_bars() -> Iterator[None]:
+    """diffusers and transformers load and save without progress bars of their own."""
     from diffusers.utils import logging as ours
     from transformers.utils import logging as theirs
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from cachekit.diffusers.model import without_bars
+
 WIDTH = 32
 """Width of the tiny text encoders."""
 PAD, END, BYTES = 0, 1, 2
@@ -208,7 +210,9 @@ def tiny_pipeline(family: str, seed: int = 0) -> Any:
 @click.option("--seed", default=0, show_default=True, help="Seed of the weights.")
 def main(family: str, folder: Path, seed: int) -> None:
     """Write a tiny pipeline with random weights into FOLDER, for `--model diffusers:path=FOLDER`."""
-    tiny_pipeline(family, seed).save_pretrained(folder)
+    pipe = tiny_pipeline(family, seed)
+    with without_bars():
+        pipe.save_pretrained(folder)
     click.echo(f"wrote a tiny {family} pipeline to {folder}")
 
 

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for family in FAMILIES:
         result = CliRunner().invoke(main, [family, str(made / family)])
         assert result.exit_code == 0
-        assert f"wrote a tiny {family} pipeline" in result.output
+        assert result.output == f"wrote a tiny {family} pipeline to {made / family}\n"
     return made
 
 
