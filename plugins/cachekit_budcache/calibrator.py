@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
 import cachekit
-from cachekit import Calibrator, Conditions, Replay
+from cachekit import COMPUTED, Calibrator, Conditions, Replay
 from cachekit_budcache.search import search
 
 BUDGETS = (0.4, 1 / 3, 0.27, 0.2)
@@ -17,17 +18,13 @@ BUDGETS = (0.4, 1 / 3, 0.27, 0.2)
 
 @attrs.define
 class SearchCalibrator(Calibrator):
-    """The losses of the patterns tried, over requests: some hundreds of runs for each budget and request.
+    """The best pattern of each budget for each request: some hundreds of runs for each.
 
-    A pattern is the better the lower its mean loss, of those that were tried on the most requests: the patterns that
-    one request found best are tried on the next ones too.
+    Published for one request. Of several, that pattern is taken whose computed steps lie nearest to all the others'.
     """
 
-    adds_up: ClassVar[bool] = False
-
     conditions: Conditions
-    _losses: dict[str, list[float]] = attrs.field(factory=dict, init=False)
-    """Of each pattern the sum of its losses, and of how many requests."""
+    _found: list[str] = attrs.field(factory=list, init=False)
 
     @property
     def budgets(self) -> list[int]:
@@ -38,41 +35,33 @@ class SearchCalibrator(Calibrator):
         return None
 
     def replay(self, again: Replay) -> None:
-        tried: dict[str, float] = {}
-
         def loss(pattern: str) -> float:
-            if pattern in tried:
-                return tried[pattern]
             error = float((again.cached(pattern) - again.latents).float().square().mean())
-            total = self._losses.setdefault(pattern, [0.0, 0])
-            total[0] += error
-            total[1] += 1
-            tried[pattern] = error
+            if not math.isfinite(error):
+                raise cachekit.CachekitError("some final latents are not finite in these runs; try another --dtype")
             return error
 
-        for budget in self.budgets:
-            for pattern in self.best(budget, 5):
-                loss(pattern)
-            search(self.conditions.steps, budget, loss)
-
-    def best(self, budget: int, count: int) -> list[str]:
-        """The patterns of so many computed steps that are best so far."""
-        of_budget = [pattern for pattern in self._losses if pattern.count("X") == budget]
-        most = max((self._losses[pattern][1] for pattern in of_budget), default=0)
-        rated = {p: self._losses[p][0] / self._losses[p][1] for p in of_budget if self._losses[p][1] == most}
-        return sorted(rated, key=lambda pattern: (rated[pattern], pattern))[:count]
+        self._found += [search(self.conditions.steps, budget, loss) for budget in self.budgets]
 
     def evidence(self) -> dict[str, Any]:
-        return {"losses": self._losses}
+        return {"patterns": self._found}
 
     def absorb(self, evidence: Mapping[str, Any]) -> None:
-        for pattern, (loss, requests) in evidence["losses"].items():
-            total = self._losses.setdefault(pattern, [0.0, 0])
-            total[0] += float(loss)
-            total[1] += int(requests)
+        self._found += evidence["patterns"]
 
     def values(self) -> dict[str, Any]:
-        patterns = [best for budget in self.budgets for best in self.best(budget, 1)]
-        if not patterns:
+        if not self._found:
             raise cachekit.CachekitError("BudCache is calibrated on whole runs of more than 2 steps; none was seen")
-        return {"patterns": patterns}
+        of = {budget: [p for p in self._found if p.count(COMPUTED) == budget] for budget in self.budgets}
+        return {"patterns": [central(patterns) for patterns in of.values()]}
+
+
+def central(patterns: Sequence[str]) -> str:
+    """Of patterns of one budget, the one whose computed steps lie nearest to the others', all distances added up."""
+    return min(patterns, key=lambda pattern: (sum(apart(pattern, other) for other in patterns), pattern))
+
+
+def apart(pattern: str, other: str) -> int:
+    """How far the computed steps lie apart, the first from the first and so on."""
+    ours, theirs = ([step for step, mark in enumerate(of) if mark == COMPUTED] for of in (pattern, other))
+    return sum(abs(mine - its) for mine, its in zip(ours, theirs, strict=True))

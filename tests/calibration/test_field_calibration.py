@@ -33,7 +33,7 @@ def test_a_profile_is_measured_and_used(cachekit, calibrate, weights, tmp_path, 
         assert pattern.count("X") == int(SETTINGS[strategy][0].partition("=")[2])
 
 
-@pytest.mark.parametrize("strategy", ["lemica", "meancache", "sencache"])
+@pytest.mark.parametrize("strategy", ["budcache", "lemica", "meancache", "sencache"])
 def test_two_shards_add_up(cachekit, calibrate, tmp_path, strategy):
     prompts = "a red circle moves left over the sea", "a white square spins over a desert"
     whole = json.loads(calibrate(strategy, "whole", prompts=prompts).read_text())

@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from cachekit_budcache.calibrator import central
 from cachekit_budcache.search import search
 from cachekit_cem import CEM
 from cachekit_cem.planning import predicted_errors
@@ -166,6 +167,13 @@ def test_budcache_s_search_finds_a_pattern_no_worse_than_the_published_one_s(run
     assert found.count("X") == run["nfe"]
     assert found.startswith("X" * run["forced_prefix"])
     assert loss_of(found) <= run["found_loss"] * 1.02
+
+
+def test_budcache_takes_of_several_requests_patterns_the_one_nearest_to_the_others():
+    patterns = ["XXX.....", "XX..X...", "XX.X...."]
+    assert central(patterns) == "XX.X...."
+    assert central(patterns[::-1]) == "XX.X...."
+    assert central(["X.....XX"]) == "X.....XX"
 
 
 def test_lemica_takes_of_all_paths_the_one_whose_worst_edges_are_least():
