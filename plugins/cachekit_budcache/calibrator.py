@@ -52,8 +52,8 @@ class SearchCalibrator(Calibrator):
     def values(self) -> dict[str, Any]:
         if not self._found:
             raise cachekit.CachekitError("BudCache is calibrated on whole runs of more than 2 steps; none was seen")
-        of = {budget: [p for p in self._found if p.count(COMPUTED) == budget] for budget in self.budgets}
-        return {"patterns": [central(patterns) for patterns in of.values()]}
+        by_budget = [[p for p in self._found if p.count(COMPUTED) == budget] for budget in self.budgets]
+        return {"patterns": [central(patterns) for patterns in by_budget]}
 
 
 def central(patterns: Sequence[str]) -> str:
