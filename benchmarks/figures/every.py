@@ -62,7 +62,7 @@ MEASUREMENTS = {
             "--strategy gramcache:computed=12,10,8:correction=0",
         ),
         compared("field-4", FIELD, keep_field),
-        compared("field-7", f"{FIELD} --guidance-scale 7 --predictor own", keep_field),
+        compared("field-7", f"{FIELD} --guidance-scale 7 --predictor own,reuse", keep_field),
         compared(
             "field-predictors",
             "--strategy interval:n=3:first=3 --strategy interval:n=4:first=4 --strategy interval:n=5:first=3 "
