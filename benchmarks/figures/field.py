@@ -49,7 +49,13 @@ def cost_of(row: dict[str, Any]) -> float:
         return computed
     model = choose_model("opensora-mini", get_plugins(), {}).model
     strategy = resolve_strategy(
-        row["strategy"], dict(row["given"]), get_plugins(), model.transformer_class, model.architecture(), steps=STEPS
+        row["strategy"],
+        dict(row["given"]),
+        get_plugins(),
+        model.transformer_class,
+        model.architecture(),
+        steps=STEPS,
+        traits=model.traits(),
     )
     return paid(computed, partial(strategy))
 
