@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import numpy as np
 
 from benchmarks.figures.measuring import Kept
@@ -37,6 +38,11 @@ def keep_rows(report: dict[str, Any]) -> dict[str, Any]:
     return {"main_metric": report["main_metric"], "rows": rows}
 
 
+def keep_both(report: dict[str, Any]) -> dict[str, Any]:
+    """The rows of a comparison, and under `reference` the same ones judged against its reference of more steps."""
+    return keep_rows(report) | {"reference": keep_rows(report["reference"])}
+
+
 def percentile(videos: Sequence[dict[str, Any]], metric: str) -> float:
     """The 5th of 100 from the bad end."""
     values = [video["quality"][metric] for video in videos if metric in video["quality"]]
@@ -46,6 +52,11 @@ def percentile(videos: Sequence[dict[str, Any]], metric: str) -> float:
 def whole_table(kept: Kept) -> str:
     """A row a setting: all that a report says."""
     return rows_table(kept, lambda row: True)
+
+
+def reference_table(kept: Kept) -> str:
+    """The same, judged against the reference of more steps."""
+    return whole_table(attrs.evolve(kept, found=kept.found["reference"]))
 
 
 def rows_table(kept: Kept, chosen: Callable[[Row], bool]) -> str:

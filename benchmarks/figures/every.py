@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.figures.comparisons import counts_table, keep_rows, of, rows_table, whole_table
+from benchmarks.figures.comparisons import (
+    counts_table,
+    keep_both,
+    keep_rows,
+    of,
+    reference_table,
+    rows_table,
+    whole_table,
+)
 from benchmarks.figures.costs import (
     adherence_table,
     attaching_table,
@@ -26,6 +34,7 @@ from benchmarks.figures.seen import models_table, pipelines_table
 
 LPIPS = "--lpips-weights .venv/alexnet.safetensors"
 HELD_OUT, OTHERS = "--prompts docs/held-out-prompts.txt", "--prompts docs/other-held-out-prompts.txt"
+FIELD_PROMPTS = "--prompts docs/field-prompts.txt --seed 31 --previews 0"
 FIELD = "--config configs/field.toml --previews 0"
 AGAINST = (
     "--strategy gramcache:computed=12,10,8 --strategy magcache:thresh=0.24:K=3 --strategy magcache:thresh=0.36:K=5 "
@@ -62,13 +71,24 @@ MEASUREMENTS = {
             "--strategy gramcache:computed=12,10,8:correction=0",
         ),
         compared("field-4", FIELD, keep_field),
-        compared("field-7", f"{FIELD} --guidance-scale 7 --predictor own,reuse", keep_field),
+        compared("field-7", f"{FIELD} --guidance-scale 7 --predictor own,damped,reuse", keep_field),
         compared(
             "field-predictors",
             "--strategy interval:n=3:first=3 --strategy interval:n=4:first=4 --strategy interval:n=5:first=3 "
             "--strategy interval:n=6:first=2 --predictor reuse,damped,taylor,taylorseer,hicache,foca,spectrum "
-            "--prompts docs/field-prompts.txt --seed 31 --baselines 12 --previews 0",
+            f"{FIELD_PROMPTS} --baselines 12",
             keep_field,
+        ),
+        compared(
+            "reference",
+            f"{FIELD_PROMPTS} --reference-steps 120 --strategy gramcache:computed=12,8 --baselines 12,8",
+            keep_both,
+        ),
+        compared(
+            "better-solver",
+            f"{FIELD_PROMPTS} --solver ab2 --spacing 2.5 --steps 20 --reference-steps 120 "
+            "--strategy gramcache:computed=12,10,8 --baselines 12,10,8",
+            keep_both,
         ),
         Measurement("attaching", "cachekit bench", lambda found: found),
         Measurement("peers", "python benchmarks/peers.py", lambda found: found, folder_option="--work"),
@@ -119,6 +139,9 @@ FIGURES = {
         Figure("field-4", MEASUREMENTS["field-4"], field_table),
         Figure("field-7", MEASUREMENTS["field-7"], field_table),
         Figure("field-predictors", MEASUREMENTS["field-predictors"], field_table),
+        Figure("reference", MEASUREMENTS["reference"], reference_table),
+        Figure("better-solver", MEASUREMENTS["better-solver"], whole_table),
+        Figure("better-solver-reference", MEASUREMENTS["better-solver"], reference_table),
         Figure("field-plot", MEASUREMENTS["field-4"], field_plot),
         Figure("attaching", MEASUREMENTS["attaching"], attaching_table),
         Figure("peers", MEASUREMENTS["peers"], peers_table),

@@ -316,5 +316,7 @@ def show_comparison(done: Done, report: Path, share: Share | None, json_file: st
     for row, video in comparison.failures:
         click.echo(f"cachekit: {plain(f'{row.label}: {video.name}: {video.failure}')}", err=True)
     content: dict[str, Any] = as_json(comparison)
+    if done.second is not None:
+        content[REFERENCE] = as_json(done.second)
     write_json({**content, "to_come": done.to_come} if done.to_come else content, json_file)
     return 1 if comparison.failures else 0

@@ -22,7 +22,10 @@ def report(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One pattern of 4 computed steps beside its baselines, judged against 8 steps and against 24."""
     folder = tmp_path_factory.mktemp("sampled") / "report"
     command = ("compare", "--weights", weights, "--steps", 8, "--prompt", CIRCLE, "--metrics", "psnr")
-    status, _, errors = run_command(*command, *PATTERN, "--reference-steps", 24, "--report", folder)
+    json_file = folder.parent / "told.json"
+    status, _, errors = run_command(
+        *command, *PATTERN, "--reference-steps", 24, "--report", folder, "--json", json_file
+    )
     assert status == 0, errors
     return folder
 
@@ -52,6 +55,12 @@ def test_a_reference_of_more_steps_judges_all_a_second_time(report: Path) -> Non
         assert first[label]["quality"]["psnr"]["mean"] != second[label]["quality"]["psnr"]["mean"]
     assert "psnr" in against["uncached, 8 steps"]["quality"]
     assert "uncached, 24 steps" in (report / "reference.html").read_text(encoding="utf-8")
+
+
+def test_json_holds_both_comparisons(report: Path) -> None:
+    told = json.loads((report.parent / "told.json").read_text(encoding="utf-8"))
+    assert told.pop("reference") == json.loads((report / "reference.json").read_text(encoding="utf-8"))
+    assert told == json.loads((report / "results.json").read_text(encoding="utf-8"))
 
 
 def test_a_reference_of_no_more_steps_is_refused(weights: Path, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.figures import measuring
-from benchmarks.figures.comparisons import counts_table, keep_rows, of
+from benchmarks.figures.comparisons import counts_table, keep_both, keep_rows, of, reference_table, whole_table
 from benchmarks.figures.measuring import Kept, Measurement
 from benchmarks.figures.pages import OUTDATED, Figure
 from cachekit.errors import CachekitError
@@ -69,8 +70,8 @@ def test_a_figure_of_the_embedded_model_says_where_other_weights_ship_now(
     assert figure.text().endswith(f"{OUTDATED}\n")
 
 
-def report() -> dict[str, object]:
-    def row(label: str, kind: str, computed: float, figures: list[float]) -> dict[str, object]:
+def report() -> dict[str, Any]:
+    def row(label: str, kind: str, computed: float, figures: list[float]) -> dict[str, Any]:
         mean = sum(figures) / len(figures)
         quality = {"psnr": {"mean": mean, "worst": min(figures), "low": mean - 1, "high": mean + 1, "std": 1.0}}
         videos = [{"quality": {"psnr": figure}} for figure in figures]
@@ -95,3 +96,12 @@ def test_a_methods_best_setting_with_as_many_steps_is_shown() -> None:
 
 def test_the_fifth_percentile_is_of_the_videos() -> None:
     assert keep_rows(report())["rows"][0]["quality"]["psnr"]["percentile_5"] == pytest.approx(40.1)
+
+
+def test_a_reference_of_more_steps_has_a_table_of_its_own() -> None:
+    both = report() | {"reference": report()}
+    for row in both["reference"]["rows"]:
+        row["quality"]["psnr"]["mean"] = 77.7
+    kept = Kept("cachekit compare", "a machine", {}, "2026-01-01", json.loads(json.dumps(keep_both(both))))
+    assert "77.70" in reference_table(kept)
+    assert "77.70" not in whole_table(kept)
