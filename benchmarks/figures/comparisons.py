@@ -84,14 +84,23 @@ def mean_of(figure: dict[str, float], name: str) -> str:
 
 
 def best_of(rows: Sequence[Row], counts: Sequence[int], matches: Callable[[Row], bool]) -> list[str]:
-    """For each number of computed steps, the best matching row with as many: `mean / worst`, or nothing."""
+    """For each number of computed steps, the best matching row within one of it: `mean / worst`, or nothing.
+
+    A strategy that decides sample by sample computes no whole number; what it did is in brackets then.
+    """
     cells = []
     for count in counts:
-        fitting = [row for row in rows if matches(row) and round(row["computed"]) == count and row["quality"]]
+        fitting = [row for row in rows if matches(row) and abs(row["computed"] - count) < 1 and row["quality"]]
         best = max(fitting, key=lambda row: row["quality"]["psnr"]["mean"], default=None)
-        quality = best["quality"]["psnr"] if best else None
-        cells.append(f"{quality['mean']:.2f} / {quality['worst']:.2f}" if quality else "")
+        cells.append(mean_and_worst(best, count) if best else "")
     return cells
+
+
+def mean_and_worst(row: Row, count: int) -> str:
+    """`47.46 / 38.10`, and the computed steps where they are not `count`: `47.46 / 38.10 (11.4)`."""
+    quality = row["quality"]["psnr"]
+    told = f"{quality['mean']:.2f} / {quality['worst']:.2f}"
+    return told if row["computed"] == count else f"{told} ({row['computed']:.1f})"
 
 
 def counts_table(kept: Kept, counts: Sequence[int], lines: Sequence[tuple[str, Callable[[Row], bool]]]) -> str:

@@ -38,7 +38,7 @@ FIELD_PROMPTS = "--prompts docs/field-prompts.txt --seed 31 --previews 0"
 FIELD = "--config configs/field.toml --previews 0"
 AGAINST = (
     "--strategy gramcache:computed=12,10,8 --strategy magcache:thresh=0.24:K=3 --strategy magcache:thresh=0.36:K=5 "
-    "--strategy magcache:thresh=0.8:K=6 --strategy magcache:thresh=1.0:K=8 --strategy teacache:thresh=0.15,0.2,0.275"
+    "--strategy magcache:thresh=0.8:K=6 --strategy magcache:thresh=1.0:K=8 --strategy teacache:thresh=0.179,0.23,0.335"
 )
 COUNTS = (12, 10, 8)
 

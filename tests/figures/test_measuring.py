@@ -94,6 +94,14 @@ def test_a_methods_best_setting_with_as_many_steps_is_shown() -> None:
     assert "| TeaCache |  |  |" in drawn
 
 
+def test_a_row_of_other_than_whole_steps_says_how_many() -> None:
+    found = keep_rows(report())
+    found["rows"][1]["computed"] = 11.375
+    kept = Kept("cachekit compare", "a machine", {}, "2026-01-01", found)
+    drawn = counts_table(kept, (12, 10), (("MagCache", of("magcache", "reuse")),))
+    assert "| MagCache | 44.00 / 43.00 (11.4) |  |" in drawn
+
+
 def test_the_fifth_percentile_is_of_the_videos() -> None:
     assert keep_rows(report())["rows"][0]["quality"]["psnr"]["percentile_5"] == pytest.approx(40.1)
 
