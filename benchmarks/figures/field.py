@@ -10,8 +10,7 @@ import numpy as np
 from benchmarks.figures.comparisons import Row, keep_rows, mean_of
 from benchmarks.figures.measuring import ROOT, Kept
 from benchmarks.figures.pages import table
-from cachekit.attaching.attach import resolve_strategy
-from cachekit.cli.choices import choose_model
+from cachekit.cli.choices import choose_cache, choose_model
 from cachekit.registry.plugins import get_plugins
 
 PLOT = ROOT / "docs" / "field.svg"
@@ -47,17 +46,11 @@ def cost_of(row: dict[str, Any]) -> float:
     computed = float(np.mean([video["pattern"].count("X") for video in row["videos"] if video["pattern"]]))
     if row["kind"] != "setting":
         return computed
-    model = choose_model("opensora-mini", get_plugins(), {}).model
-    strategy = resolve_strategy(
-        row["strategy"],
-        dict(row["given"]),
-        get_plugins(),
-        model.transformer_class,
-        model.architecture(),
-        steps=STEPS,
-        traits=model.traits(),
-    )
-    return paid(computed, partial(strategy))
+    plugins = get_plugins()
+    chosen = choose_model("opensora-mini", plugins, {})
+    cache = choose_cache(row["strategy"], row["given"], None, None, chosen, STEPS, plugins)
+    assert cache is not None, row["label"]
+    return paid(computed, partial(cache.strategy))
 
 
 def near(row: Row) -> int:
