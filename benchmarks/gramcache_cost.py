@@ -26,7 +26,7 @@ STEPS, PLANNED = 30, 50
 
 
 @click.command()
-@click.option("--rounds", default=20, show_default=True, help="Runs of each.")
+@click.option("--rounds", default=200, show_default=True, help="Runs of each.")
 @click.option("--computed", default=12, show_default=True, help="Steps of 30.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the figures as JSON to FILE.")
 def main(rounds: int, computed: int, json_file: str | None) -> None:
