@@ -67,6 +67,16 @@ def rows_table(kept: Kept, chosen: Callable[[Row], bool]) -> str:
     return table(head, [line_of(row, metrics) for row in rows])
 
 
+def frontier_table(kept: Kept, count: int, ways: Sequence[tuple[str, Callable[[Row], bool]]]) -> str:
+    """The frontier, and of each way the row nearest to `count` computed steps, the better one of two as near."""
+
+    def farness(row: Row) -> tuple[float, float]:
+        return abs(row["computed"] - count), -row["quality"]["psnr"]["mean"]
+
+    beside = [min(filter(matches, kept.found["rows"]), key=farness)["label"] for _, matches in ways]
+    return rows_table(kept, lambda row: row["frontier"] or row["label"] in beside)
+
+
 def line_of(row: Row, metrics: Sequence[str]) -> list[str]:
     cells = ["*" if row["frontier"] else "", row["label"], f"{row['computed']:.3g}"]
     cells += [f"{row[key]:.2f}" if row[key] is not None else "" for key in ("ideal_speedup", "speedup")]

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.figures.comparisons import (
     counts_table,
+    frontier_table,
     keep_both,
     keep_rows,
     of,
@@ -128,7 +129,7 @@ FIGURES = {
     figure.name: figure
     for figure in (
         Figure("results", MEASUREMENTS["results"], whole_table),
-        Figure("frontier", MEASUREMENTS["results"], lambda kept: rows_table(kept, lambda row: row["frontier"])),
+        Figure("frontier", MEASUREMENTS["results"], lambda kept: frontier_table(kept, COUNTS[0], RIVALS)),
         Figure("frontier-plot", MEASUREMENTS["results"], frontier_plot),
         Figure("gramcache", MEASUREMENTS["gramcache"], whole_table),
         rivals("gramcache-other-prompts"),

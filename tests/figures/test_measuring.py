@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from benchmarks.figures import measuring
-from benchmarks.figures.comparisons import counts_table, keep_both, keep_rows, of, reference_table, whole_table
+from benchmarks.figures.comparisons import (
+    counts_table,
+    frontier_table,
+    keep_both,
+    keep_rows,
+    of,
+    reference_table,
+    whole_table,
+)
 from benchmarks.figures.measuring import Kept, Measurement
 from benchmarks.figures.pages import OUTDATED, Figure
 from cachekit.errors import CachekitError
@@ -100,6 +108,19 @@ def test_a_row_of_other_than_whole_steps_says_how_many() -> None:
     kept = Kept("cachekit compare", "a machine", {}, "2026-01-01", found)
     drawn = counts_table(kept, (12, 10), (("MagCache", of("magcache", "reuse")),))
     assert "| MagCache | 44.00 / 43.00 (11.4) |  |" in drawn
+
+
+def test_beside_the_frontier_stands_each_way_where_it_is_nearest() -> None:
+    found = keep_rows(report())
+    found["rows"][1]["computed"] = 11
+    found["rows"][2]["frontier"] = True
+    kept = Kept("cachekit compare", "a machine", {}, "2026-01-01", found)
+    ways = (("MagCache", of("magcache", "reuse")),)
+    shown = [line.split(" | ")[1] for line in frontier_table(kept, 12, ways).splitlines()[2:]]
+    assert shown == ["magcache thresh=0.1 + reuse", "magcache thresh=0.2 + damped"]
+    found["rows"][1]["computed"] = 12
+    assert "magcache thresh=0.2 + reuse" in frontier_table(kept, 12, ways)
+    assert "magcache thresh=0.1 + reuse" not in frontier_table(kept, 12, ways)
 
 
 def test_the_fifth_percentile_is_of_the_videos() -> None:
