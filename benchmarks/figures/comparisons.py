@@ -73,8 +73,9 @@ def frontier_table(kept: Kept, count: int, ways: Sequence[tuple[str, Callable[[R
     def farness(row: Row) -> tuple[float, float]:
         return abs(row["computed"] - count), -row["quality"]["psnr"]["mean"]
 
-    beside = [min(filter(matches, kept.found["rows"]), key=farness)["label"] for _, matches in ways]
-    return rows_table(kept, lambda row: row["frontier"] or row["label"] in beside)
+    judged = [row for row in kept.found["rows"] if row["quality"]]
+    beside = [min(filter(matches, judged), key=farness, default=None) for _, matches in ways]
+    return rows_table(kept, lambda row: row["frontier"] or row in beside)
 
 
 def line_of(row: Row, metrics: Sequence[str]) -> list[str]:

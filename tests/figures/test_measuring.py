@@ -123,6 +123,14 @@ def test_beside_the_frontier_stands_each_way_where_it_is_nearest() -> None:
     assert "magcache thresh=0.1 + reuse" not in frontier_table(kept, 12, ways)
 
 
+def test_beside_the_frontier_stands_nothing_of_a_way_that_failed_or_was_not_run() -> None:
+    found = keep_rows(report())
+    found["rows"][1]["quality"] = {}
+    kept = Kept("cachekit compare", "a machine", {}, "2026-01-01", found)
+    drawn = frontier_table(kept, 12, (("MagCache", of("magcache", "reuse")), ("TeaCache", of("teacache"))))
+    assert [line.split(" | ")[1] for line in drawn.splitlines()[2:]] == ["magcache thresh=0.1 + reuse"]
+
+
 def test_the_fifth_percentile_is_of_the_videos() -> None:
     assert keep_rows(report())["rows"][0]["quality"]["psnr"]["percentile_5"] == pytest.approx(40.1)
 
